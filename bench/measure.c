@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: MIT
+ * measure.c - timing, medians, rows. */
+#define _POSIX_C_SOURCE 200809L
+
+#include "measure.h"
+
+#include <getopt.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <tarn/tarn.h>
+
+/* ---- timing */
+
+static double now_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
+}
+
+static int compare(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static double median_of(double *values, int n)
+{
+    qsort(values, (size_t)n, sizeof(*values), compare);
+    return n % 2 != 0 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
+}
+
+static double once(const arm *a)
+{
+    const double start = now_ns();
+    for (int i = 0; i < a->calls; i++) a->run(a->context);
+    return (now_ns() - start) / a->calls;
+}
+
+void measure(arm *arms, int n_arms, int repetitions)
+{
+    enum { MAX_ARMS = 16 };
+    static double times[MAX_ARMS][MAX_REPETITIONS];
+    if (n_arms > MAX_ARMS || repetitions > MAX_REPETITIONS) abort();
+    for (int a = 0; a < n_arms; a++) (void)once(&arms[a]);
+    for (int r = 0; r < repetitions; r++)
+        for (int a = 0; a < n_arms; a++) times[a][r] = once(&arms[a]);
+    for (int a = 0; a < n_arms; a++) {
+        arms[a].median = median_of(times[a], repetitions);
+        for (int r = 0; r < repetitions; r++) times[a][r] = fabs(times[a][r] - arms[a].median);
+        arms[a].mad = median_of(times[a], repetitions);
+    }
+}
+
+int calls_for(void (*run)(void *context), void *context, double nanoseconds)
+{
+    arm probe = { .run = run, .context = context, .calls = 1 };
+    double time = once(&probe);
+    for (; probe.calls < 1 << 20 && time * probe.calls < nanoseconds / 10; probe.calls *= 2)
+        time = once(&probe);
+    const double calls = nanoseconds / (time > 1 ? time : 1);
+    return calls < 1 ? 1 : (int)calls;
+}
+
+/* ---- options */
+
+static const char usage[] =
+    "Usage: %s [--threads N] [--repetitions N] [--json FILE] [--help]\n"
+    "%s\n"
+    "  --threads N      BLAS threads (default 1)\n"
+    "  --repetitions N  of every arm, 3 to 1001; medians are taken over them (default 101)\n"
+    "  --json FILE      also write one JSON object a row\n";
+
+static int number(const char *text, int low, int high, const char *program, const char *option)
+{
+    char *end = NULL;
+    const long value = strtol(text, &end, 10);
+    if (end == text || *end != '\0' || value < low || value > high) {
+        fprintf(stderr, "%s: %s wants a number from %d to %d, not \"%s\"\n", program, option, low,
+                high, text);
+        exit(2);
+    }
+    return (int)value;
+}
+
+static void print_machine(const char *program, int threads)
+{
+    const tarn_runtime_info info = tarn_runtime_get_info();
+    printf("%s: tarn %s, BLAS kernels %s (%s), %d thread%s of %d processors, %s\n", program,
+           info.version, info.blas_core != NULL ? info.blas_core : "unknown", info.blas_reason,
+           threads, threads == 1 ? "" : "s", info.processors, info.simd);
+}
+
+bench_options bench_start(int argc, char **argv, const char *what)
+{
+    static const struct option options[] = {
+        { "threads", required_argument, NULL, 't' }, { "repetitions", required_argument, NULL, 'r' },
+        { "json", required_argument, NULL, 'j' },    { "help", no_argument, NULL, 'h' },
+        { NULL, 0, NULL, 0 },
+    };
+    bench_options result = { .threads = 1, .repetitions = 101 };
+    const char *path = NULL;
+    const char *slash = strrchr(argv[0], '/');
+    const char *program = slash != NULL ? slash + 1 : argv[0];
+    for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+        switch (c) {
+        case 't': result.threads = number(optarg, 1, 1024, program, "--threads"); break;
+        case 'r': result.repetitions = number(optarg, 3, MAX_REPETITIONS, program, "--repetitions"); break;
+        case 'j': path = optarg; break;
+        case 'h': printf(usage, program, what); exit(0);
+        default: fprintf(stderr, usage, program, what); exit(2);
+        }
+    }
+    if (optind < argc) {
+        fprintf(stderr, "%s: unexpected argument \"%s\"\n", program, argv[optind]);
+        exit(2);
+    }
+    if (tarn_runtime_init(&(tarn_runtime_options){ .threads = result.threads }) != TARN_OK) {
+        fprintf(stderr, "%s: BLAS refuses %d threads\n", program, result.threads);
+        exit(1);
+    }
+    if (path != NULL && (result.json = fopen(path, "w")) == NULL) {
+        fprintf(stderr, "%s: cannot write %s\n", program, path);
+        exit(1);
+    }
+    print_machine(program, result.threads);
+    return result;
+}
+
+int bench_end(const bench_options *options)
+{
+    bool written = fflush(stdout) == 0;
+    if (options->json != NULL && fclose(options->json) != 0) written = false;
+    if (!written) fprintf(stderr, "benchmark: the results could not be written\n");
+    return written ? 0 : 1;
+}
+
+/* ---- rows */
+
+static void write_figure(FILE *json, const char *key, double value, const char *format)
+{
+    fprintf(json, ",\"%s\":", key);
+    if (value < 0 || !isfinite(value))
+        fprintf(json, "null");
+    else
+        fprintf(json, format, value);
+}
+
+void bench_write(const bench_options *options, const bench_row *row)
+{
+    FILE *json = options->json;
+    if (json == NULL) return;
+    fprintf(json, "{\"bench\":\"%s\",\"case\":\"%s\",\"threads\":%d", row->bench, row->name,
+            options->threads);
+    write_figure(json, "median_ns", row->median_ns, "%.2f");
+    write_figure(json, "mad_ns", row->mad_ns, "%.2f");
+    write_figure(json, "gemm_ns", row->gemm_ns, "%.2f");
+    write_figure(json, "stream_ns", row->stream_ns, "%.2f");
+    write_figure(json, "floor_ns", row->floor_ns, "%.2f");
+    write_figure(json, "ratio", row->floor_ns > 0 ? row->median_ns / row->floor_ns : -1, "%.4f");
+    fprintf(json, ",\"note\":\"%s\"}\n", row->note);
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT
+ * mnist_data.h - finds the images and labels, or draws them, and checks that they belong together.
+ */
+#ifndef EXAMPLES_MNIST_DATA_H
+#define EXAMPLES_MNIST_DATA_H
+
+#include <stdbool.h>
+
+#include <tarn/tarn.h>
+
+enum { MNIST_CLASSES = 10 };
+
+/* One half of the data. */
+typedef struct mnist_set {
+    tarn_tensor *images; /* (N, height, width), U8 */
+    tarn_tensor *labels; /* (N), U8, each below MNIST_CLASSES */
+} mnist_set;
+
+typedef struct mnist_data {
+    mnist_set train, test;
+} mnist_data;
+
+/* Loads the data and says on stdout what it is. It comes from `directory` if that is not NULL, else
+ * from $TARN_MNIST_DIR, else from data/mnist; if there is none, or if `generated`, the digits are
+ * drawn. False, with one line on stderr, if that fails. The tensors belong to the manager's open
+ * scope. */
+bool mnist_data_load(mnist_data *data, tarn_manager *tm, const char *directory, bool generated);
+
+#endif

@@ -1,0 +1,185 @@
+/* nn.h - modules (trees of named parameters), layers and initial weights.
+ *
+ * A layer is a plain struct that points into its module; copying it copies pointers. Everything
+ * belongs to the module, and the module to its manager. A function that cannot make its layer
+ * returns one full of NULL and the manager holds the error; such a layer passes NULL through. */
+#ifndef TARN_NN_H
+#define TARN_NN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "tarn/export.h"
+#include "tarn/ops.h"
+#include "tarn/tensor.h"
+
+TARN_BEGIN_DECLS
+
+typedef struct tarn_module tarn_module;
+
+/* ---- initial weights */
+
+/* Xavier: Glorot and Bengio 2010. Kaiming: He et al. 2015; its gain of sqrt(2) is that of relu. */
+typedef enum tarn_init_kind {
+    TARN_INIT_DEFAULT,         /* Kaiming uniform for weights (two axes or more), zero for biases */
+    TARN_INIT_CONSTANT,        /* a = the value */
+    TARN_INIT_UNIFORM,         /* a, b = the bounds */
+    TARN_INIT_NORMAL,          /* a = mean, b = standard deviation */
+    TARN_INIT_XAVIER_UNIFORM,  /* U(-l, l), l = gain sqrt(6 / (fan_in + fan_out)) */
+    TARN_INIT_XAVIER_NORMAL,   /* N(0, s), s = gain sqrt(2 / (fan_in + fan_out)) */
+    TARN_INIT_KAIMING_UNIFORM, /* U(-l, l), l = gain sqrt(3 / fan_in) */
+    TARN_INIT_KAIMING_NORMAL   /* N(0, s), s = gain / sqrt(fan_in) */
+} tarn_init_kind;
+
+typedef struct tarn_init {
+    tarn_init_kind kind;
+    double a, b; /* see the kind */
+    double gain; /* of Xavier and Kaiming; 0: 1 for Xavier, sqrt(2) for Kaiming */
+} tarn_init;
+
+/* ---- modules */
+
+/* The root of a tree of modules. NULL with the error held if memory is short. */
+TARN_API tarn_module *tarn_module_create(tarn_manager *tm);
+
+/* A module inside another, training if that one does. Fails also: TARN_EARG if the name is empty,
+ * contains a dot, is longer than 63 bytes or is taken. */
+TARN_API tarn_module *tarn_module_add_child(tarn_module *parent, const char *name);
+
+/* A parameter of the module: a leaf that requires a gradient, initialised from the manager's seed,
+ * the tree's creation number and the parameter's path, so that the order of creation does not
+ * matter. fan_in is the product of all sizes but the first, fan_out of all but the second; NULL
+ * init: the default, for which a parameter of two or more axes is a weight. F32 or F64. Fails as
+ * tarn_module_add_child; TARN_EDTYPE for another type; TARN_EARG for an init of an unknown kind,
+ * with bounds out of order, a negative deviation or gain, or numbers that the type cannot hold. */
+TARN_API tarn_tensor *tarn_module_add_parameter(tarn_module *module, const char *name,
+                                                tarn_dtype dtype, tarn_shape shape,
+                                                const tarn_init *init);
+
+/* A tensor that belongs to the module but is not trained, zeros at first. Fails as
+ * tarn_module_add_parameter. */
+TARN_API tarn_tensor *tarn_module_add_buffer(tarn_module *module, const char *name,
+                                             tarn_dtype dtype, tarn_shape shape);
+
+/* Ends a tree: parameters, buffers, gradients, modules. Optimisers made for it then refuse to step.
+ * Only a root can be destroyed (TARN_ESTATE). NULL does nothing. The manager destroys the rest. */
+TARN_API tarn_status tarn_module_destroy(tarn_module *module);
+
+/* The path of a module inside its tree, such as "encoder.l1"; "" for a root. */
+TARN_API const char *tarn_module_path(const tarn_module *module);
+
+/* The parameters of the module and all below it, in the order of creation: how many, the i-th (NULL
+ * out of range), by path relative to the module (buffers too; NULL if there is none), and how many
+ * numbers they hold in all. */
+TARN_API int tarn_module_parameter_count(const tarn_module *module);
+TARN_API tarn_tensor *tarn_module_parameter(const tarn_module *module, int i);
+TARN_API tarn_tensor *tarn_module_find(const tarn_module *module, const char *path);
+TARN_API int64_t tarn_module_numel(const tarn_module *module);
+
+/* Switches the module and all below it between training (the state at creation) and evaluation, in
+ * which dropout passes everything. */
+TARN_API void tarn_module_train(tarn_module *module);
+TARN_API void tarn_module_eval(tarn_module *module);
+TARN_API bool tarn_module_is_training(const tarn_module *module);
+
+/* Empties every gradient of the module and all below it. */
+TARN_API void tarn_module_zero_grad(tarn_module *module);
+
+/* Scales all gradients together so that their norm is at most max_norm, and returns the norm
+ * before; NaN on failure, with the error held and nothing scaled: TARN_EARG unless max_norm > 0,
+ * TARN_ENUMERIC if the norm is not finite (the message names the parameter), an error already held.
+ * An infinite max_norm only measures. Gradients that are empty or consumed by a step count as zero
+ * and stay. */
+TARN_API double tarn_clip_grad_norm(tarn_module *module, double max_norm);
+
+/* A 64-bit hash (FNV-1a) of the bytes of all parameters in order: equal digests, equal weights.
+ * 0 for NULL. */
+TARN_API uint64_t tarn_module_digest(const tarn_module *module);
+
+/* ---- layers */
+
+/* y = x w^T + b, applied to the last axis. */
+typedef struct tarn_linear {
+    tarn_module *module;
+    tarn_tensor *weight; /* (out, in) */
+    tarn_tensor *bias;   /* (out), or NULL */
+} tarn_linear;
+
+typedef struct tarn_linear_options {
+    tarn_dtype dtype; /* F32 (the zero value) or F64 */
+    bool no_bias;
+    tarn_init weight; /* {0}: Kaiming uniform with gain sqrt(2) */
+    tarn_init bias;   /* {0}: zeros */
+} tarn_linear_options;
+
+/* A linear layer "name" inside `parent` with `in` inputs and `out` outputs; its parameters are
+ * "name.weight" and "name.bias".
+ * Fails: as tarn_module_add_parameter, with nothing added; TARN_ESHAPE for sizes below 1. */
+TARN_API tarn_linear tarn_linear_create(tarn_module *parent, const char *name, int64_t in,
+                                        int64_t out);
+TARN_API tarn_linear tarn_linear_create_with(tarn_module *parent, const char *name, int64_t in,
+                                             int64_t out, const tarn_linear_options *options);
+
+/* x (..., in)  ->  (..., out). */
+TARN_API tarn_tensor *tarn_linear_forward(const tarn_linear *layer, tarn_tensor *x);
+
+/* Dropout that draws anew at each call while its module trains, and passes x through otherwise. */
+typedef struct tarn_dropout_layer {
+    tarn_module *module;
+    double p;
+} tarn_dropout_layer;
+
+/* Fails: as tarn_module_add_child; TARN_EARG unless 0 <= p <= 1. */
+TARN_API tarn_dropout_layer tarn_dropout_create(tarn_module *parent, const char *name, double p);
+
+/* x  ->  the same shape, or x itself where nothing is dropped. The draws depend on the manager's
+ * seed, the tree's creation number, the layer's path and its own count of calls; a call that fails
+ * is not counted. */
+TARN_API tarn_tensor *tarn_dropout_forward(const tarn_dropout_layer *layer, tarn_tensor *x);
+
+/* Leaky relu has the slope 0.01 here. */
+typedef enum tarn_activation {
+    TARN_RELU,
+    TARN_TANH,
+    TARN_SIGMOID,
+    TARN_LEAKY_RELU
+} tarn_activation;
+
+/* A multilayer perceptron: linear layers; between them an activation and, if wished, dropout. */
+typedef struct tarn_mlp {
+    tarn_module *module;
+    int n_layers;
+    tarn_linear *layers;          /* (n_layers): "0", "1", ...; owned by the module */
+    tarn_dropout_layer *dropouts; /* (n_layers - 1): "dropout0", ...; likewise; NULL: none */
+    tarn_activation activation;
+} tarn_mlp;
+
+typedef struct tarn_mlp_options {
+    tarn_activation activation; /* the zero value is relu */
+    double dropout;             /* probability after each activation; 0: none */
+    tarn_dtype dtype;
+} tarn_mlp_options;
+
+/* An MLP of n_sizes - 1 layers: sizes[0] inputs, sizes[n_sizes - 1] outputs. NULL options mean
+ * every default.
+ * Fails: as tarn_linear_create; TARN_EARG for fewer than two sizes, an unknown activation, or a
+ * dropout that is no probability. */
+TARN_API tarn_mlp tarn_mlp_create(tarn_module *parent, const char *name, const int64_t *sizes,
+                                  int n_sizes, const tarn_mlp_options *options);
+
+/* x (..., in)  ->  (..., out); no activation after the last layer. */
+TARN_API tarn_tensor *tarn_mlp_forward(const tarn_mlp *mlp, tarn_tensor *x);
+
+/* ---- metrics */
+
+/* How many rows of logits (B, C) have their largest element (the first of equals) at the label (B,
+ * integers). A row with a NaN, and a label that is no class, count as wrong. Nothing is recorded.
+ * -1, with the error held, for shapes or types that do not fit. */
+TARN_API int64_t tarn_count_correct(tarn_tensor *logits, tarn_tensor *labels);
+
+/* The same as a fraction of the rows; NaN on failure or for no rows. */
+TARN_API double tarn_accuracy(tarn_tensor *logits, tarn_tensor *labels);
+
+TARN_END_DECLS
+
+#endif

@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: MIT
+ * backward.c - one pass from a loss to the leaves.
+ *
+ * First the nodes that lead to the loss are marked and everything that could go wrong is checked. Then the handles in
+ * between end, so that a buffer which no node saved goes back at once. Then each node, newest first, gets its operands'
+ * gradients computed; what it saved and the gradient of its output go back to the pool before the next node runs. */
+#include <tarn/autograd.h>
+
+#include "autograd/leaf.h"
+#include "autograd/tape.h"
+#include "core/assert.h"
+
+typedef struct pass {
+    tarn_manager *tm;
+    tarn__tape   *tape;
+    tarn__node   *last; /* the loss's */
+    uint32_t      id;
+    bool          keep_graph;
+} pass;
+
+static bool reached(const pass *p, const tarn__node *node) { return node->pass == p->id; }
+
+/* Whether operand i gets a gradient. One that came to require it after the operation was recorded does not: nothing was
+ * saved for it. */
+static bool gets_gradient(const tarn__node *node, int i)
+{
+    return (node->wanted >> i & 1) != 0 && node->in[i]->requires_grad;
+}
+
+/* ---- mark and check */
+
+static tarn_status check_saved(const tarn__node *node)
+{
+    for (int i = 0; i <= TARN__MAX_OPERANDS; i++) {
+        if ((node->saved >> i & 1) == 0) continue;
+        const tarn_tensor *t = tarn__node_tensor(node, i);
+        if (t->storage->version == node->versions[i]) continue;
+        char text[TARN__DESCRIPTION_BYTES];
+        return tarn__fail(t->manager, TARN_ESTATE,
+                          "tarn_backward: %s %s, which %s saved for backward, was changed since: "
+                          "change it after tarn_backward, or change a copy",
+                          i < TARN__MAX_OPERANDS ? node->op->operands[i] : "result",
+                          tarn__describe(t, text), node->op->name);
+    }
+    return TARN_OK;
+}
+
+static tarn_status check_freed(const tarn_tensor *t)
+{
+    if (t->node != NULL || !t->graph_freed) return TARN_OK;
+    char text[TARN__DESCRIPTION_BYTES];
+    return tarn__fail(t->manager, TARN_ESTATE,
+                      "tarn_backward: the operations that computed %s were released by an earlier "
+                      "pass: set keep_graph in that pass, or add the losses before one pass",
+                      tarn__describe(t, text));
+}
+
+static tarn_status mark(pass *p)
+{
+    p->last->pass = p->id;
+    for (tarn__node *node = p->last; node != NULL; node = node->prev) {
+        if (!reached(p, node)) continue;
+        tarn_status status = check_saved(node);
+        for (int i = 0; i < node->op->arity && status == TARN_OK; i++) {
+            const tarn_tensor *t = node->in[i];
+            if (t == NULL) continue;
+            if ((node->wanted >> i & 1) != 0) status = check_freed(t);
+            if (t->node != NULL) t->node->pass = p->id;
+        }
+        if (status != TARN_OK) return status;
+    }
+    return TARN_OK;
+}
+
+/* Ends the handles in between. */
+static void spend(const pass *p)
+{
+    for (tarn__node *node = p->last->prev; node != NULL; node = node->prev) {
+        tarn_tensor *t = node->out;
+        if (reached(p, node) && !t->kept && t->retains == 0 && t->owner != TARN__OWNER_OBJECT)
+            tarn__tensor_spend(t);
+    }
+}
+
+/* ---- one node */
+
+/* Makes room for the gradient of operand i. */
+static tarn_status make_din(tarn__call *call, tarn__node *node, int i)
+{
+    tarn_tensor *t = node->in[i];
+    call->add[i] = false;
+    for (int j = 0; j < i; j++)
+        if (node->in[j] == t && call->din[j] != NULL) call->add[i] = true;
+    if (t->node == NULL) {
+        call->din[i] = tarn__leaf_grad(t);
+        if (t->grad_state == TARN__GRAD_ARRIVED) call->add[i] = true;
+    } else if (t->node->dout != NULL) {
+        call->din[i] = t->node->dout;
+        call->add[i] = true;
+    } else {
+        tarn__layout layout = t->layout;
+        if (tarn__layout_pack(&layout) != TARN_OK) return TARN_EOVERFLOW;
+        const bool fits = node->op->is_view ? layout.numel == node->dout->layout.numel
+                                            : tarn__same_shape(&layout, &node->dout->layout);
+        const bool in_place = i == 0 && node->op->grad_in_place && fits;
+        call->din[i] = in_place ? node->dout
+                                : tarn__tensor_new(t->manager, &layout, TARN_UNINITIALIZED);
+        if (in_place) {
+            tarn__ref(node->dout);
+            if (node->op->is_view) node->dout->layout = layout;
+        }
+        t->node->dout = call->din[i];
+    }
+    return call->din[i] != NULL ? TARN_OK : TARN_ENOMEM;
+}
+
+/* The gradient of a view's operand: dout, added to the same view of din. */
+static tarn_status view_backward(const tarn__call *call)
+{
+    tarn_tensor *din = call->din[0];
+    if (din == call->dout) return TARN_OK;
+    const tarn__call same = { .op = call->op, .manager = call->manager, .attr = call->attr,
+                              .in = { din } };
+    tarn_tensor view = *din;
+    int64_t offset = 0;
+    const tarn_status status = call->op->infer(&same, &view.layout, &offset);
+    if (status != TARN_OK) return status;
+    if (!call->add[0]) {
+        tarn__make_zero(din);
+        tarn__materialize(din);
+    }
+    view.data = (unsigned char *)din->data +
+                (size_t)offset * tarn_dtype_size((tarn_dtype)din->layout.dtype);
+    tarn__add_strided(&view, call->dout);
+    return TARN_OK;
+}
+
+/* Runs the kernel on operands as it wants them. Those whose elements it does not read are passed for their layouts. */
+static tarn_status run_backward(tarn__call *call, const tarn__node *node)
+{
+    const tarn__op *op = node->op;
+    if (op->is_view) return view_backward(call);
+    tarn_status status = TARN_OK;
+    tarn_tensor *prepared[TARN__MAX_OPERANDS] = { NULL };
+    for (int i = 0; i < op->arity && status == TARN_OK; i++) {
+        call->in[i] = node->in[i];
+        if ((node->saved >> i & 1) == 0) continue;
+        prepared[i] = call->in[i] = tarn__prepare_operand(op, node->in[i]);
+        if (prepared[i] == NULL) status = TARN_ENOMEM;
+    }
+    if (status == TARN_OK) status = op->backward[node->in[0]->layout.dtype == TARN_F64](call);
+    for (int i = 0; i < op->arity; i++)
+        if (prepared[i] != NULL) tarn__unref(prepared[i]);
+    return status;
+}
+
+/* Computes the gradients that node's operands want from the gradient of its output. */
+static tarn_status run_node(const pass *p, tarn__node *node)
+{
+    tarn__call call = { .op = node->op, .manager = p->tm, .attr = &node->attr, .out = node->out,
+                        .dout = node->dout };
+    bool wanted = false;
+    tarn_status status = TARN_OK;
+    for (int i = 0; i < node->op->arity && status == TARN_OK; i++) {
+        if (!gets_gradient(node, i)) continue;
+        status = make_din(&call, node, i);
+        wanted = wanted || node->in[i]->layout.numel > 0;
+    }
+    if (status == TARN_OK && wanted) status = run_backward(&call, node);
+    if (status != TARN_OK) return status;
+    for (int i = 0; i < node->op->arity; i++) {
+        if (call.din[i] == NULL || node->in[i]->node != NULL) continue;
+        tarn__touch(call.din[i], true);
+        node->in[i]->grad_state = TARN__GRAD_ARRIVED;
+    }
+    return TARN_OK;
+}
+
+/* ---- the pass */
+
+/* Empties the gradients of the leaves of reached nodes from the loss down to `stop`. */
+static void empty_leaves(const pass *p, const tarn__node *stop)
+{
+    for (tarn__node *node = p->last; node != NULL; node = node->prev) {
+        for (int i = 0; i < node->op->arity && reached(p, node); i++) {
+            tarn_tensor *t = node->in[i];
+            if (gets_gradient(node, i) && t->node == NULL) tarn__leaf_empty(t);
+        }
+        if (node == stop) return;
+    }
+}
+
+/* Lets go of what the pass has used: the gradients of intermediates always, the nodes unless they are kept. */
+static void finish(const pass *p, bool keep)
+{
+    for (tarn__node *node = p->last, *prev; node != NULL; node = prev) {
+        prev = node->prev;
+        if (!reached(p, node)) continue;
+        if (node->dout != NULL) tarn__unref(node->dout);
+        node->dout = NULL;
+        if (!keep) tarn__node_free(p->tape, node);
+    }
+}
+
+static tarn_status walk(const pass *p)
+{
+    for (tarn__node *node = p->last; node != NULL; node = node->prev) {
+        if (!reached(p, node)) continue;
+        TARN_ASSERT(node->dout != NULL);
+        const tarn_status status = run_node(p, node);
+        if (status != TARN_OK) {
+            empty_leaves(p, node);
+            finish(p, false);
+            return status;
+        }
+        tarn__unref(node->dout);
+        node->dout = NULL;
+        if (!p->keep_graph) tarn__node_unsave(node);
+    }
+    finish(p, p->keep_graph);
+    return TARN_OK;
+}
+
+/* ---- the seed */
+
+static tarn_status check_loss(const tarn_tensor *loss, const tarn_tensor *gradient)
+{
+    char text[TARN__DESCRIPTION_BYTES], other[TARN__DESCRIPTION_BYTES];
+    tarn_manager *tm = loss->manager;
+    tarn__describe(loss, text);
+    if (!tarn__readable(loss, "tarn_backward")) return TARN_ESTALE;
+    if (!loss->requires_grad)
+        return tarn__fail(tm, TARN_ESTATE,
+                          "tarn_backward: nothing that requires a gradient leads to the loss %s%s",
+                          text,
+                          loss->graph_freed ? " any more: the scope of its operations has ended" : "");
+    const tarn_status status = check_freed(loss);
+    if (status != TARN_OK) return status;
+    if (gradient == NULL && loss->layout.numel != 1)
+        return tarn__fail(tm, TARN_ESHAPE,
+                          "tarn_backward: the loss %s has %lld elements: reduce it to one (tarn_mean), "
+                          "or give a gradient of its shape",
+                          text, (long long)loss->layout.numel);
+    if (gradient == NULL) return TARN_OK;
+    if (gradient->manager != tm)
+        return tarn__fail(tm, TARN_ESTATE, "tarn_backward: the gradient belongs to another manager");
+    if (!tarn__readable(gradient, "tarn_backward")) return TARN_ESTALE;
+    if (gradient->layout.dtype != loss->layout.dtype ||
+        !tarn__same_shape(&gradient->layout, &loss->layout))
+        return tarn__fail(tm,
+                          gradient->layout.dtype != loss->layout.dtype ? TARN_EDTYPE : TARN_ESHAPE,
+                          "tarn_backward: the gradient is %s %s, the loss %s %s",
+                          tarn_dtype_name((tarn_dtype)gradient->layout.dtype),
+                          tarn__describe(gradient, other),
+                          tarn_dtype_name((tarn_dtype)loss->layout.dtype), text);
+    return TARN_OK;
+}
+
+/* A contiguous copy of the given gradient, or ones. */
+static tarn_tensor *make_seed(const tarn_tensor *loss, tarn_tensor *gradient)
+{
+    tarn__layout layout = loss->layout;
+    if (tarn__layout_pack(&layout) != TARN_OK) return NULL;
+    tarn_tensor *seed = tarn__tensor_new(loss->manager, &layout, TARN_UNINITIALIZED);
+    if (seed == NULL) return NULL;
+    if (gradient != NULL) {
+        tarn__materialize(gradient);
+        tarn__copy_strided(seed, gradient);
+    } else if (layout.dtype == TARN_F64) {
+        *(double *)seed->data = 1;
+    } else {
+        *(float *)seed->data = 1;
+    }
+    return seed;
+}
+
+/* A loss that is a leaf itself: its gradient is the seed. */
+static tarn_status add_to_leaf(tarn_tensor *leaf, tarn_tensor *seed)
+{
+    tarn_tensor *grad = tarn__leaf_grad(leaf);
+    if (grad == NULL) return TARN_ENOMEM;
+    if (leaf->grad_state == TARN__GRAD_ARRIVED)
+        tarn__add_strided(grad, seed);
+    else
+        tarn__copy_strided(grad, seed);
+    tarn__touch(grad, true);
+    leaf->grad_state = TARN__GRAD_ARRIVED;
+    return TARN_OK;
+}
+
+tarn_status tarn_backward_with(tarn_tensor *loss, const tarn_backward_options *options)
+{
+    static const tarn_backward_options defaults;
+    const tarn_backward_options *o = options != NULL ? options : &defaults;
+    if (loss == NULL) return TARN_EARG;
+    tarn_manager *tm = loss->manager;
+    if (!tarn_ok(tm)) return tm->error;
+    tarn_status status = check_loss(loss, o->gradient);
+    if (status != TARN_OK) return status;
+
+    pass p = { .tm = tm, .tape = tm->tape, .last = loss->node, .keep_graph = o->keep_graph };
+    p.id = ++p.tape->pass;
+    if (p.last != NULL) status = mark(&p);
+    if (status != TARN_OK) return status;
+    tarn_tensor *seed = make_seed(loss, o->gradient);
+    if (seed == NULL) return tm->error;
+    if (p.last == NULL) {
+        status = add_to_leaf(loss, seed);
+        tarn__unref(seed);
+        return status;
+    }
+    if (!p.keep_graph) spend(&p);
+    p.last->dout = seed;
+    return walk(&p);
+}
+
+tarn_status tarn_backward(tarn_tensor *loss) { return tarn_backward_with(loss, NULL); }

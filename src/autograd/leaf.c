@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: MIT
+ * leaf.c - leaves and their gradients. */
+#include "autograd/leaf.h"
+
+#include "autograd/tape.h"
+
+static bool is_leaf(const tarn_tensor *t) { return t->node == NULL && !t->graph_freed; }
+
+tarn_tensor *tarn_require_grad(tarn_tensor *t)
+{
+    if (t == NULL || !tarn__readable(t, "tarn_require_grad")) return NULL;
+    char text[TARN__DESCRIPTION_BYTES];
+    tarn_manager *tm = t->manager;
+    if (t->layout.dtype != TARN_F32 && t->layout.dtype != TARN_F64) {
+        (void)tarn__fail(tm, TARN_EDTYPE,
+                         "tarn_require_grad: %s is %s; gradients need float32 or float64",
+                         tarn__describe(t, text), tarn_dtype_name((tarn_dtype)t->layout.dtype));
+        return NULL;
+    }
+    if (!is_leaf(t) && t->requires_grad) {
+        (void)tarn__fail(tm, TARN_ESTATE,
+                         "tarn_require_grad: %s was computed by a recorded operation: use "
+                         "tarn_detach for a leaf with its values",
+                         tarn__describe(t, text));
+        return NULL;
+    }
+    if (tarn__tape_of(tm) == NULL) return NULL;
+    t->requires_grad = true;
+    t->graph_freed = false;
+    return t;
+}
+
+/* Whether t is a leaf that requires a gradient; the error is held otherwise. */
+static bool check_leaf(const tarn_tensor *t, const char *caller)
+{
+    if (!tarn__readable(t, caller)) return false;
+    if (is_leaf(t) && t->requires_grad) return true;
+    char text[TARN__DESCRIPTION_BYTES];
+    (void)tarn__fail(t->manager, TARN_ESTATE, "%s: %s is no leaf that requires a gradient", caller,
+                     tarn__describe(t, text));
+    return false;
+}
+
+tarn_status tarn_freeze(tarn_tensor *t)
+{
+    if (t == NULL) return TARN_EARG;
+    if (!check_leaf(t, "tarn_freeze")) return t->manager->error;
+    t->requires_grad = false;
+    t->grad_state = TARN__GRAD_EMPTY;
+    if (t->grad != NULL) tarn__tensor_end(t->grad, TARN__ENDED_BY_RELEASE);
+    t->grad = NULL;
+    return TARN_OK;
+}
+
+bool tarn_requires_grad(const tarn_tensor *t) { return t != NULL && t->requires_grad; }
+
+tarn_tensor *tarn__leaf_grad(tarn_tensor *t)
+{
+    if (t->grad != NULL) return t->grad;
+    tarn__layout layout = t->layout;
+    if (tarn__layout_pack(&layout) != TARN_OK) return NULL; /* an expanded leaf of enormous size */
+    t->grad = tarn__own(tarn__tensor_new(t->manager, &layout, TARN_ZEROED));
+    return t->grad;
+}
+
+void tarn__leaf_empty(tarn_tensor *t)
+{
+    t->grad_state = TARN__GRAD_EMPTY;
+    if (t->grad != NULL) tarn__make_zero(t->grad);
+}
+
+tarn_tensor *tarn_grad(tarn_tensor *t)
+{
+    if (t == NULL || !check_leaf(t, "tarn_grad")) return NULL;
+    return tarn__leaf_grad(t);
+}
+
+bool tarn_has_grad(const tarn_tensor *t)
+{
+    return t != NULL && t->grad != NULL && t->grad_state == TARN__GRAD_ARRIVED;
+}
+
+tarn_status tarn_zero_grad(tarn_tensor *t)
+{
+    if (t == NULL) return TARN_EARG;
+    if (!check_leaf(t, "tarn_zero_grad")) return t->manager->error;
+    tarn__leaf_empty(t);
+    return TARN_OK;
+}

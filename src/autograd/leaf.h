@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT
+ * leaf.h - the gradients of leaves, for backward and for optimisers. */
+#ifndef TARN_AUTOGRAD_LEAF_H
+#define TARN_AUTOGRAD_LEAF_H
+
+#include <tarn/autograd.h>
+
+#include "core/tensor.h"
+
+/* The gradient of a leaf, made if there is none yet (then it reads as zeros); NULL with TARN_ENOMEM held. */
+tarn_tensor *tarn__leaf_grad(tarn_tensor *t);
+
+/* Empties it. */
+void tarn__leaf_empty(tarn_tensor *t);
+
+#endif

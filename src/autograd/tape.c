@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MIT
+ * tape.c - recording, and forgetting with the scope. */
+#include "autograd/tape.h"
+
+#include "core/assert.h"
+
+void tarn__node_unsave(tarn__node *node)
+{
+    for (int i = 0; i <= TARN__MAX_OPERANDS; i++)
+        if ((node->saved >> i & 1) != 0) tarn__unsave(tarn__node_tensor(node, i));
+    node->saved = 0;
+}
+
+void tarn__node_free(tarn__tape *tape, tarn__node *node)
+{
+    tarn__node_unsave(node);
+    *(node->prev != NULL ? &node->prev->next : &tape->first) = node->next;
+    *(node->next != NULL ? &node->next->prev : &tape->last) = node->prev;
+    tape->length--;
+    node->out->node = NULL;
+    node->out->graph_freed = true;
+    if (node->out->owner == TARN__OWNER_NONE) node->out->requires_grad = false; /* outlived its scope */
+    for (int i = 0; i < TARN__MAX_OPERANDS; i++)
+        if (node->in[i] != NULL) tarn__unref(node->in[i]);
+    if (node->dout != NULL) tarn__unref(node->dout);
+    tarn__unref(node->out);
+    tarn__slab_give(&tape->nodes, node);
+}
+
+/* ---- the recorder */
+
+/* Notes which operands want a gradient, and what those gradients will read. */
+static void note_wanted(tarn__node *node, const tarn__op *op, tarn_tensor *const *in)
+{
+    node->wanted = node->saved = 0;
+    for (int i = 0; i < op->arity; i++) {
+        if (in[i] == NULL || !in[i]->requires_grad) continue;
+        node->wanted |= (uint8_t)(1u << i);
+        node->saved |= op->uses[i];
+    }
+}
+
+static tarn_status record(tarn_manager *tm, const tarn__op *op, tarn_tensor *const *in,
+                          tarn_tensor *out, const tarn__attr *attr)
+{
+    tarn__tape *tape = tm->tape;
+    tarn__node *node = tarn__slab_take(&tape->nodes);
+    if (node == NULL) return tarn__fail_memory(tm, "tape", sizeof(*node));
+    node->op = op;
+    node->out = out;
+    node->dout = NULL;
+    node->pass = 0;
+    note_wanted(node, op, in);
+    if (attr != NULL) node->attr = *attr;
+    for (int i = 0; i < TARN__MAX_OPERANDS; i++) {
+        node->in[i] = i < op->arity ? in[i] : NULL;
+        if (node->in[i] != NULL) tarn__ref(node->in[i]);
+        else node->saved &= (uint8_t)~(1u << i);
+    }
+    tarn__ref(out);
+    for (int i = 0; i <= TARN__MAX_OPERANDS; i++) {
+        if ((node->saved >> i & 1) == 0) continue;
+        tarn_tensor *t = tarn__node_tensor(node, i);
+        t->saves++;
+        node->versions[i] = t->storage->version;
+    }
+    node->position = ++tape->position;
+    node->prev = tape->last;
+    node->next = NULL;
+    *(tape->last != NULL ? &tape->last->next : &tape->first) = node;
+    tape->last = node;
+    tape->length++;
+    out->node = node;
+    out->requires_grad = true;
+    return TARN_OK;
+}
+
+static uint64_t mark(const tarn_manager *tm) { return ((const tarn__tape *)tm->tape)->position; }
+static uint64_t length(const tarn_manager *tm) { return ((const tarn__tape *)tm->tape)->length; }
+
+static void truncate(tarn_manager *tm, uint64_t position, uint32_t depth)
+{
+    tarn__tape *tape = tm->tape;
+    for (const tarn__node *n = tape->last; n != NULL && n->position > position; n = n->prev)
+        if (n->out->owner == TARN__OWNER_SCOPE && n->out->scope < depth) return;
+    while (tape->last != NULL && tape->last->position > position) {
+        tarn_tensor *out = tape->last->out;
+        out->requires_grad = false; /* what is retained goes on as a constant */
+        tarn__node_free(tape, tape->last);
+    }
+}
+
+static void destroy(tarn_manager *tm)
+{
+    tarn__tape *tape = tm->tape;
+    while (tape->last != NULL) tarn__node_free(tape, tape->last);
+    tarn__slab_end(&tape->nodes);
+    tarn__records_free(tm->pool, tape, sizeof(*tape));
+    tm->tape = NULL;
+    tm->recorder = NULL;
+}
+
+static const tarn__recorder tape_recorder = {
+    .record = record, .mark = mark, .truncate = truncate, .length = length, .destroy = destroy,
+};
+
+tarn__tape *tarn__tape_of(tarn_manager *tm)
+{
+    if (tm->tape != NULL) return tm->tape;
+    tarn__tape *tape = tarn__records_alloc(tm->pool, sizeof(*tape));
+    if (tape == NULL) {
+        (void)tarn__fail_memory(tm, "tape", sizeof(*tape));
+        return NULL;
+    }
+    tarn__slab_init(&tape->nodes, tm->pool, sizeof(tarn__node));
+    tm->tape = tape;
+    tm->recorder = &tape_recorder;
+    return tape;
+}

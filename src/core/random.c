@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: MIT
+ * random.c - Philox4x32-10, and what is drawn from it. */
+#include "core/random.h"
+
+#include <math.h>
+
+/* ---- the generator: ten rounds of two 32 x 32 -> 64 bit products; constants of the paper */
+
+void tarn__philox(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4])
+{
+    uint32_t c0 = counter[0], c1 = counter[1], c2 = counter[2], c3 = counter[3];
+    uint32_t k0 = key[0], k1 = key[1];
+    for (int round = 0; round < 10; round++) {
+        const uint64_t p0 = UINT64_C(0xD2511F53) * c0, p1 = UINT64_C(0xCD9E8D57) * c2;
+        c0 = (uint32_t)(p1 >> 32) ^ c1 ^ k0;
+        c2 = (uint32_t)(p0 >> 32) ^ c3 ^ k1;
+        c1 = (uint32_t)p1;
+        c3 = (uint32_t)p0;
+        k0 += 0x9E3779B9u;
+        k1 += 0xBB67AE85u;
+    }
+    out[0] = c0;
+    out[1] = c1;
+    out[2] = c2;
+    out[3] = c3;
+}
+
+/* The four draws number i of a 64-bit key. */
+static void draw(uint64_t key, uint64_t i, uint32_t out[4])
+{
+    const uint32_t counter[4] = { (uint32_t)i, (uint32_t)(i >> 32), 0, 0 };
+    const uint32_t halves[2] = { (uint32_t)key, (uint32_t)(key >> 32) };
+    tarn__philox(counter, halves, out);
+}
+
+/* ---- keys and hashes */
+
+/* The finaliser of SplitMix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators; OOPSLA 2014). */
+static uint64_t mix(uint64_t x)
+{
+    x = (x ^ (x >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+    x = (x ^ (x >> 27)) * UINT64_C(0x94d049bb133111eb);
+    return x ^ (x >> 31);
+}
+
+uint64_t tarn__random_key(uint64_t seed, uint64_t purpose)
+{
+    return mix(mix(seed + UINT64_C(0x9e3779b97f4a7c15)) ^ (purpose * UINT64_C(0xd1342543de82ef95) + 1));
+}
+
+uint64_t tarn__hash_bytes(uint64_t hash, const void *bytes, size_t n)
+{
+    const unsigned char *b = bytes;
+    for (size_t i = 0; i < n; i++) hash = (hash ^ b[i]) * UINT64_C(0x100000001b3);
+    return hash;
+}
+
+/* ---- numbers: 24 random bits for a float, 53 for a double, so that each step is exact */
+
+static double unit53(uint32_t high, uint32_t low)
+{
+    const uint64_t bits = ((uint64_t)high << 32 | low) >> 11;
+    return (double)bits * 0x1p-53;
+}
+
+void tarn__fill_uniform_f32(float *y, size_t n, double low, double high, uint64_t key)
+{
+    for (size_t i = 0; i < n;) {
+        uint32_t bits[4];
+        draw(key, i / 4, bits);
+        for (size_t j = 0; j < 4 && i < n; j++, i++) {
+            const double u = (double)(bits[j] >> 8) * 0x1p-24;
+            const float value = (float)(low + (high - low) * u);
+            /* Rounding may reach the open end. */
+            y[i] = (double)value < high || low == high ? value : nextafterf((float)high, (float)low);
+        }
+    }
+}
+
+void tarn__fill_uniform_f64(double *y, size_t n, double low, double high, uint64_t key)
+{
+    for (size_t i = 0; i < n;) {
+        uint32_t bits[4];
+        draw(key, i / 2, bits);
+        for (size_t j = 0; j < 4 && i < n; j += 2, i++) {
+            const double value = low + (high - low) * unit53(bits[j], bits[j + 1]);
+            y[i] = value < high || low == high ? value : nextafter(high, low);
+        }
+    }
+}
+
+/* Two independent standard normal numbers from two uniform ones (Box and Muller 1958); u in (0, 1]. */
+static void normal_pair(double u, double v, double out[2])
+{
+    const double radius = sqrt(-2 * log(u)), angle = 6.283185307179586476925 * v;
+    out[0] = radius * cos(angle);
+    out[1] = radius * sin(angle);
+}
+
+void tarn__fill_normal_f32(float *y, size_t n, double mean, double deviation, uint64_t key)
+{
+    for (size_t i = 0; i < n;) {
+        uint32_t bits[4];
+        double z[4];
+        draw(key, i / 4, bits);
+        for (int pair = 0; pair < 4; pair += 2)
+            normal_pair(((double)bits[pair] + 1) * 0x1p-32, (double)bits[pair + 1] * 0x1p-32,
+                        &z[pair]);
+        for (size_t j = 0; j < 4 && i < n; j++, i++) y[i] = (float)(mean + deviation * z[j]);
+    }
+}
+
+void tarn__fill_normal_f64(double *y, size_t n, double mean, double deviation, uint64_t key)
+{
+    for (size_t i = 0; i < n;) {
+        uint32_t first[4], second[4];
+        double z[4];
+        /* Four numbers from two draws of four words. */
+        draw(key, i / 4 * 2, first);
+        draw(key, i / 4 * 2 + 1, second);
+        normal_pair(unit53(first[0], first[1]) + 0x1p-53, unit53(first[2], first[3]), &z[0]);
+        normal_pair(unit53(second[0], second[1]) + 0x1p-53, unit53(second[2], second[3]), &z[2]);
+        for (size_t j = 0; j < 4 && i < n; j++, i++) y[i] = mean + deviation * z[j];
+    }
+}
+
+/* Rejects the words of the incomplete last interval; each rejection draws from another counter. */
+uint64_t tarn__random_below(uint64_t bound, uint64_t key, uint64_t i)
+{
+    const uint64_t excess = (UINT64_MAX % bound + 1) % bound; /* 2^64 mod bound */
+    for (uint64_t attempt = 0;; attempt++) {
+        uint32_t bits[4];
+        const uint32_t counter[4] = { (uint32_t)i, (uint32_t)(i >> 32), (uint32_t)attempt, 1 };
+        const uint32_t halves[2] = { (uint32_t)key, (uint32_t)(key >> 32) };
+        tarn__philox(counter, halves, bits);
+        const uint64_t word = (uint64_t)bits[0] << 32 | bits[1];
+        if (word <= UINT64_MAX - excess) return word % bound;
+    }
+}

@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: MIT
+ * tensor.c - handles and storages: how they come and go, and what they say of themselves. */
+#include "core/tensor.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "core/assert.h"
+#include "core/manager.h"
+#include "core/pool.h"
+
+enum { NAME_BYTES = 64 };
+
+/* ---- storages */
+
+static tarn__storage *storage_new(tarn_manager *tm, size_t bytes)
+{
+    tarn__storage *storage = tarn__slab_take(&tm->storages);
+    if (storage == NULL) return NULL;
+    if (tarn_pool_acquire(tm->pool, bytes, TARN_UNINITIALIZED, &storage->block) != TARN_OK) {
+        tarn__slab_give(&tm->storages, storage);
+        return NULL;
+    }
+    storage->refs = 0;
+    storage->version = 0;
+    storage->zero_pending = false;
+
+    tarn_manager_stats *s = &tm->stats;
+    s->created++;
+    s->total_memory += bytes;
+    if (++s->active > s->peak) s->peak = s->active;
+    if (s->total_memory > s->peak_memory) s->peak_memory = s->total_memory;
+    return storage;
+}
+
+static void storage_unref(tarn_manager *tm, tarn__storage *storage)
+{
+    if (--storage->refs > 0) return;
+    tm->stats.released++;
+    tm->stats.active--;
+    tm->stats.total_memory -= storage->block.bytes;
+    const tarn_status status = tarn_pool_release(tm->pool, storage->block);
+    TARN_ASSERT(status == TARN_OK);
+    (void)status;
+    tarn__slab_give(&tm->storages, storage);
+}
+
+/* ---- handles */
+
+static tarn_tensor *handle_new(tarn_manager *tm, const tarn__layout *layout, tarn__storage *storage,
+                               void *data)
+{
+    tarn_tensor *t = tarn__slab_take(&tm->tensors);
+    if (t == NULL) return NULL;
+    t->data = data;
+    t->storage = storage;
+    t->manager = tm;
+    t->layout = *layout;
+    t->refs = 1;
+    t->retains = t->saves = t->scope = 0;
+    t->owner = TARN__OWNER_NONE;
+    t->ended_by = TARN__ALIVE;
+    t->is_view = t->kept = t->requires_grad = t->graph_freed = false;
+    t->grad_state = TARN__GRAD_EMPTY;
+    t->prev = t->next = NULL;
+    t->node = NULL;
+    t->grad = NULL;
+    t->name = NULL;
+    storage->refs++;
+    return t;
+}
+
+tarn_tensor *tarn__tensor_new(tarn_manager *tm, const tarn__layout *layout, tarn_fill fill)
+{
+    const size_t bytes = (size_t)layout->numel * tarn_dtype_size((tarn_dtype)layout->dtype);
+    const char *what = tm->label != NULL ? tm->label : "tensor";
+    tarn__storage *storage = storage_new(tm, bytes);
+    if (storage == NULL) {
+        (void)tarn__fail_memory(tm, what, bytes);
+        return NULL;
+    }
+    storage->zero_pending = fill == TARN_ZEROED;
+    tarn_tensor *t = handle_new(tm, layout, storage, storage->block.data);
+    if (t == NULL) {
+        storage->refs = 1;
+        storage_unref(tm, storage);
+        (void)tarn__fail_memory(tm, what, sizeof(tarn_tensor));
+    }
+    return t;
+}
+
+tarn_tensor *tarn__tensor_view(tarn_tensor *base, const tarn__layout *layout, int64_t offset)
+{
+    tarn_manager *tm = base->manager;
+    const size_t step = tarn_dtype_size((tarn_dtype)base->layout.dtype);
+    unsigned char *data = (unsigned char *)base->data + (size_t)offset * step;
+    tarn_tensor *t = handle_new(tm, layout, base->storage, data);
+    if (t == NULL) {
+        (void)tarn__fail_memory(tm, "view", sizeof(tarn_tensor));
+        return NULL;
+    }
+    t->is_view = true;
+    tm->stats.views++;
+    return t;
+}
+
+static void let_storage_go(tarn_tensor *t)
+{
+    if (t->storage == NULL) return;
+    storage_unref(t->manager, t->storage);
+    t->storage = NULL;
+    t->data = NULL;
+}
+
+void tarn__unref(tarn_tensor *t)
+{
+    TARN_ASSERT(t->refs > 0);
+    if (--t->refs > 0) return;
+    TARN_ASSERT(t->saves == 0 && t->retains == 0);
+    tarn_manager *tm = t->manager;
+    let_storage_go(t);
+    if (t->grad != NULL) tarn__tensor_end(t->grad, TARN__ENDED_BY_RELEASE);
+    if (t->name != NULL) tarn__slab_give(&tm->names, t->name);
+    tarn__slab_give(&tm->tensors, t);
+}
+
+void tarn__tensor_spend(tarn_tensor *t)
+{
+    if (t->ended_by == TARN__ALIVE) t->ended_by = TARN__ENDED_BY_BACKWARD;
+    if (t->saves == 0) let_storage_go(t);
+}
+
+void tarn__unsave(tarn_tensor *t)
+{
+    TARN_ASSERT(t->saves > 0);
+    if (--t->saves == 0 && t->ended_by != TARN__ALIVE) let_storage_go(t);
+}
+
+/* ---- elements */
+
+void tarn__materialize_zeros(tarn_tensor *t)
+{
+    tarn__storage *storage = t->storage;
+    storage->zero_pending = false;
+    tarn__pool_zero(t->manager->pool, storage->block);
+}
+
+void tarn__make_zero(tarn_tensor *t)
+{
+    tarn__pool_mark_dirty(t->manager->pool, t->storage->block);
+    t->storage->zero_pending = true;
+    t->storage->version++;
+}
+
+void tarn__touch(tarn_tensor *t, bool overwritten)
+{
+    if (!overwritten) tarn__materialize(t);
+    t->storage->zero_pending = false;
+    t->storage->version++;
+}
+
+bool tarn__readable(const tarn_tensor *t, const char *reader)
+{
+    if (t->ended_by == TARN__ALIVE) return true;
+    static const char *const by[] = {
+        [TARN__ALIVE] = "",
+        [TARN__ENDED_BY_BACKWARD] = "was given back by tarn_backward: keep it with tarn_keep before, "
+                                    "or read it before",
+        [TARN__ENDED_BY_RELEASE] = "was ended by tarn_release",
+        [TARN__ENDED_BY_SCOPE] = "ended with its scope: move it out with tarn_escape, or hold it with "
+                                 "tarn_retain",
+    };
+    char text[TARN__DESCRIPTION_BYTES];
+    (void)tarn__fail(t->manager, TARN_ESTALE, "%s: tensor %s %s", reader, tarn__describe(t, text),
+                     by[t->ended_by]);
+    return false;
+}
+
+const char *tarn__describe(const tarn_tensor *t, char text[TARN__DESCRIPTION_BYTES])
+{
+    char shape[TARN__DESCRIPTION_BYTES];
+    tarn__describe_layout(&t->layout, shape);
+    if (t->name == NULL) {
+        memcpy(text, shape, sizeof(shape));
+        return text;
+    }
+    const int n = snprintf(text, TARN__DESCRIPTION_BYTES, "\"%s\" ", t->name);
+    (void)snprintf(text + n, TARN__DESCRIPTION_BYTES - (size_t)n, "%.180s", shape);
+    return text;
+}
+
+/* ---- questions */
+
+static bool speaks(const tarn_tensor *t) { return t != NULL && t->ended_by == TARN__ALIVE; }
+
+tarn_shape tarn_get_shape(const tarn_tensor *t)
+{
+    tarn_shape shape = { 0 };
+    if (!speaks(t)) return shape;
+    shape.ndim = t->layout.ndim;
+    for (int i = 0; i < shape.ndim; i++) shape.dims[i] = t->layout.dims[i];
+    return shape;
+}
+
+int tarn_ndim(const tarn_tensor *t) { return speaks(t) ? t->layout.ndim : 0; }
+
+int64_t tarn_dim(const tarn_tensor *t, int axis)
+{
+    const int i = speaks(t) ? tarn__axis(&t->layout, axis) : -1;
+    return i < 0 ? 0 : t->layout.dims[i];
+}
+
+int64_t tarn_stride(const tarn_tensor *t, int axis)
+{
+    const int i = speaks(t) ? tarn__axis(&t->layout, axis) : -1;
+    return i < 0 ? 0 : t->layout.strides[i];
+}
+
+int64_t tarn_numel(const tarn_tensor *t) { return speaks(t) ? t->layout.numel : 0; }
+
+tarn_dtype tarn_get_dtype(const tarn_tensor *t)
+{
+    return speaks(t) ? (tarn_dtype)t->layout.dtype : TARN_F32;
+}
+
+bool tarn_is_contiguous(const tarn_tensor *t) { return speaks(t) && t->layout.contiguous; }
+
+tarn_manager *tarn_manager_of(const tarn_tensor *t) { return t != NULL ? t->manager : NULL; }
+
+const char *tarn_name(const tarn_tensor *t)
+{
+    return speaks(t) && t->name != NULL ? t->name : "";
+}
+
+tarn_tensor *tarn_set_name(tarn_tensor *t, const char *name)
+{
+    if (t == NULL || name == NULL) return t;
+    if (t->name == NULL) t->name = tarn__slab_take(&t->manager->names);
+    if (t->name == NULL) {
+        (void)tarn__fail_memory(t->manager, "tarn_set_name", NAME_BYTES);
+        return t;
+    }
+    const char *end = memchr(name, '\0', NAME_BYTES - 1);
+    const size_t n = end != NULL ? (size_t)(end - name) : NAME_BYTES - 1;
+    memmove(t->name, name, n); /* name may be this tensor's own */
+    t->name[n] = '\0';
+    return t;
+}

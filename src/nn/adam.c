@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT
+ * adam.c - Adam (Kingma and Ba 2015) and AdamW (Loshchilov and Hutter 2019). */
+#include <math.h>
+#include <tgmath.h>
+
+#include "nn/optimizer.h"
+
+/* Coefficients: step is lr / (1 - beta1^t), root is 1 / sqrt(1 - beta2^t), so that the update is
+ * step m / (root sqrt(v) + eps). Decay acts on the gradient (Adam) or is shrinkage of the weight
+ * (AdamW). */
+enum { BETA1, BETA1_REST, BETA2, BETA2_REST, STEP, ROOT, EPS, DECAY };
+
+#define TARN_KERNELS "nn/adam.inc"
+#include "ops/for_each_float.h"
+
+static void prepare_common(const tarn__rates *rates, uint64_t t, double *c)
+{
+    c[BETA1] = rates->beta1;
+    c[BETA1_REST] = 1 - rates->beta1;
+    c[BETA2] = rates->beta2;
+    c[BETA2_REST] = 1 - rates->beta2;
+    c[STEP] = rates->lr / (1 - pow(rates->beta1, (double)t));
+    c[ROOT] = 1 / sqrt(1 - pow(rates->beta2, (double)t));
+    c[EPS] = rates->eps;
+}
+
+static void prepare_adam(const tarn__rates *rates, uint64_t t, double *c)
+{
+    prepare_common(rates, t, c);
+    c[DECAY] = rates->weight_decay;
+}
+
+static void prepare_adamw(const tarn__rates *rates, uint64_t t, double *c)
+{
+    prepare_common(rates, t, c);
+    c[DECAY] = rates->lr * rates->weight_decay;
+}
+
+/* state: m, v */
+static const tarn__optimizer_kind adam_kind = {
+    .name = "adam", .n_states = 2, .prepare = prepare_adam, .update = { adam_f32, adam_f64 }
+};
+
+/* state: m, v */
+static const tarn__optimizer_kind adamw_kind = {
+    .name = "adamw", .n_states = 2, .prepare = prepare_adamw, .update = { adamw_f32, adamw_f64 }
+};
+
+static tarn_optimizer *create(tarn_module *module, const tarn__optimizer_kind *kind,
+                              const tarn_adam_options *options, double default_decay)
+{
+    const tarn_adam_options o = options == NULL ? (tarn_adam_options){ 0 } : *options;
+    const tarn__rates rates = { .lr = o.lr == 0 ? 0.001 : o.lr,
+                                .beta1 = o.beta1 == 0 ? 0.9 : o.beta1,
+                                .beta2 = o.beta2 == 0 ? 0.999 : o.beta2,
+                                .eps = o.eps == 0 ? 1e-8 : o.eps,
+                                .weight_decay =
+                                    o.weight_decay == 0 ? default_decay : o.weight_decay };
+    if (!tarn__check_rate(module, kind->name, "lr", rates.lr, INFINITY) ||
+        !tarn__check_rate(module, kind->name, "beta1", rates.beta1, 1) ||
+        !tarn__check_rate(module, kind->name, "beta2", rates.beta2, 1) ||
+        !tarn__check_rate(module, kind->name, "eps", rates.eps, INFINITY) ||
+        !tarn__check_rate(module, kind->name, "weight_decay", rates.weight_decay, INFINITY))
+        return NULL;
+    return tarn__optimizer_create(module, kind, &rates);
+}
+
+tarn_optimizer *tarn_adam_create(tarn_module *module, const tarn_adam_options *options)
+{
+    return create(module, &adam_kind, options, 0);
+}
+
+tarn_optimizer *tarn_adamw_create(tarn_module *module, const tarn_adam_options *options)
+{
+    return create(module, &adamw_kind, options, 0.01);
+}

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: MIT
+ * layers.c - linear layers, dropout and multilayer perceptrons.
+ *
+ * While the operations of a layer run, the manager's label is the layer's: messages begin with it.
+ */
+#include <stdio.h>
+
+#include "core/random.h"
+#include "core/size.h"
+#include "nn/module.h"
+
+/* The slope of leaky relu in an MLP. */
+static const double LEAKY_SLOPE = 0.01;
+
+/* Sets the label of the manager in which an operation on x will run and returns the one before. */
+static const char *enter(tarn_manager *tm, const tarn_module *layer)
+{
+    const char *before = tm->label;
+    tm->label = layer->label;
+    return before;
+}
+
+/* Holds that x is missing, unless an error is held already: then that one has said why. Returns
+ * NULL. */
+static tarn_tensor *without_input(const tarn_module *layer)
+{
+    (void)tarn__fail(layer->object.manager, TARN_EARG, "%s: x is NULL", layer->label);
+    return NULL;
+}
+
+/* Holds that the layer is missing, in the same sense. Returns NULL. */
+static tarn_tensor *without_layer(tarn_tensor *x, const char *kind)
+{
+    if (x != NULL) (void)tarn__fail(x->manager, TARN_EARG, "%s: the layer is NULL", kind);
+    return NULL;
+}
+
+/* ---- linear */
+
+tarn_linear tarn_linear_create(tarn_module *parent, const char *name, int64_t in, int64_t out)
+{
+    return tarn_linear_create_with(parent, name, in, out, NULL);
+}
+
+tarn_linear tarn_linear_create_with(tarn_module *parent, const char *name, int64_t in, int64_t out,
+                                    const tarn_linear_options *options)
+{
+    static const tarn_linear_options defaults;
+    const tarn_linear_options *o = options == NULL ? &defaults : options;
+    const tarn_linear nothing = { 0 };
+    tarn_linear layer = { 0 };
+
+    layer.module = tarn__module_add(parent, name, "linear");
+    if (layer.module == NULL) return nothing;
+    if (in < 1 || out < 1) {
+        (void)tarn__fail(parent->object.manager, TARN_ESHAPE, "%s: %lld inputs and %lld outputs",
+                         layer.module->label, (long long)in, (long long)out);
+        tarn__module_discard(layer.module);
+        return nothing;
+    }
+    layer.weight = tarn_module_add_parameter(layer.module, "weight", o->dtype, TARN_SHAPE(out, in),
+                                             &o->weight);
+    if (layer.weight != NULL && !o->no_bias)
+        layer.bias =
+            tarn_module_add_parameter(layer.module, "bias", o->dtype, TARN_SHAPE(out), &o->bias);
+    if (layer.weight == NULL || (layer.bias == NULL && !o->no_bias)) {
+        tarn__module_discard(layer.module);
+        return nothing;
+    }
+    return layer;
+}
+
+tarn_tensor *tarn_linear_forward(const tarn_linear *layer, tarn_tensor *x)
+{
+    if (layer == NULL || layer->module == NULL) return without_layer(x, "linear");
+    if (x == NULL) return without_input(layer->module);
+    const char *before = enter(x->manager, layer->module);
+    tarn_tensor *y = tarn_affine(x, layer->weight, layer->bias);
+    x->manager->label = before;
+    return y;
+}
+
+/* ---- dropout */
+
+tarn_dropout_layer tarn_dropout_create(tarn_module *parent, const char *name, double p)
+{
+    tarn_dropout_layer layer = { .p = p };
+    if (parent != NULL && !(p >= 0 && p <= 1)) {
+        (void)tarn__fail(parent->object.manager, TARN_EARG, "%s: dropout of probability %g",
+                         parent->label, p);
+    } else {
+        layer.module = tarn__module_add(parent, name, "dropout");
+    }
+    return layer.module == NULL ? (tarn_dropout_layer){ 0 } : layer;
+}
+
+/* The stream is a key of the layer's place and its count of calls; the operation adds the seed. A
+ * call that fails is not counted, so that trying again gives the same draws. */
+tarn_tensor *tarn_dropout_forward(const tarn_dropout_layer *layer, tarn_tensor *x)
+{
+    if (layer == NULL || layer->module == NULL) return without_layer(x, "dropout");
+    tarn_module *module = layer->module;
+    if (x == NULL) return without_input(module);
+    if (!module->training || layer->p == 0) return x;
+    const uint64_t stream = tarn__random_key(module->key, module->calls);
+    const char *before = enter(x->manager, module);
+    tarn_tensor *y = tarn_dropout(x, layer->p, stream);
+    x->manager->label = before;
+    if (y != NULL) module->calls++;
+    return y;
+}
+
+/* ---- multilayer perceptron */
+
+/* "prefix7". */
+static const char *numbered(char *text, size_t size, const char *prefix, int i)
+{
+    (void)snprintf(text, size, "%s%d", prefix, i);
+    return text;
+}
+
+/* Layers and dropouts stand in one record of the module: all layers first. */
+static bool take_arrays(tarn_mlp *mlp, bool with_dropout)
+{
+    const size_t n = (size_t)mlp->n_layers;
+    size_t layers, dropouts = 0, bytes;
+    if (!tarn__size_mul(n, sizeof(tarn_linear), &layers) ||
+        (with_dropout && !tarn__size_mul(n - 1, sizeof(tarn_dropout_layer), &dropouts)) ||
+        !tarn__size_add(layers, dropouts, &bytes))
+        return false;
+    mlp->layers = tarn__module_record(mlp->module, bytes);
+    if (mlp->layers == NULL) return false;
+    if (with_dropout) mlp->dropouts = (tarn_dropout_layer *)(mlp->layers + n);
+    return true;
+}
+
+static bool add_layers(tarn_mlp *mlp, const int64_t *sizes, const tarn_mlp_options *o)
+{
+    const tarn_linear_options linear = { .dtype = o->dtype };
+    char name[TARN__NAME_BYTES];
+    for (int i = 0; i < mlp->n_layers; i++) {
+        mlp->layers[i] = tarn_linear_create_with(mlp->module, numbered(name, sizeof name, "", i),
+                                                 sizes[i], sizes[i + 1], &linear);
+        if (mlp->layers[i].module == NULL) return false;
+        if (mlp->dropouts == NULL || i + 1 == mlp->n_layers) continue;
+        mlp->dropouts[i] =
+            tarn_dropout_create(mlp->module, numbered(name, sizeof name, "dropout", i), o->dropout);
+        if (mlp->dropouts[i].module == NULL) return false;
+    }
+    return true;
+}
+
+tarn_mlp tarn_mlp_create(tarn_module *parent, const char *name, const int64_t *sizes, int n_sizes,
+                         const tarn_mlp_options *options)
+{
+    static const tarn_mlp_options defaults;
+    const tarn_mlp_options *o = options == NULL ? &defaults : options;
+    tarn_mlp mlp = { .n_layers = n_sizes - 1, .activation = o->activation };
+    if (parent == NULL) return (tarn_mlp){ 0 };
+    tarn_manager *tm = parent->object.manager;
+
+    if (sizes == NULL || n_sizes < 2)
+        (void)tarn__fail(tm, TARN_EARG, "%s: an mlp needs at least two sizes", parent->label);
+    else if (!(o->dropout >= 0 && o->dropout <= 1))
+        (void)tarn__fail(tm, TARN_EARG, "%s: dropout of probability %g", parent->label, o->dropout);
+    else if ((int)o->activation < 0 || (int)o->activation > (int)TARN_LEAKY_RELU)
+        (void)tarn__fail(tm, TARN_EARG, "%s: unknown activation %d", parent->label,
+                         (int)o->activation);
+    else mlp.module = tarn__module_add(parent, name, "mlp");
+    if (mlp.module == NULL) return (tarn_mlp){ 0 };
+    if (take_arrays(&mlp, o->dropout > 0 && n_sizes > 2) && add_layers(&mlp, sizes, o)) return mlp;
+    tarn__module_discard(mlp.module);
+    return (tarn_mlp){ 0 };
+}
+
+static tarn_tensor *activate(tarn_activation activation, tarn_tensor *x)
+{
+    switch (activation) {
+    case TARN_RELU: return tarn_relu(x);
+    case TARN_TANH: return tarn_tanh(x);
+    case TARN_SIGMOID: return tarn_sigmoid(x);
+    case TARN_LEAKY_RELU: return tarn_leaky_relu(x, LEAKY_SLOPE);
+    }
+    return NULL;
+}
+
+tarn_tensor *tarn_mlp_forward(const tarn_mlp *mlp, tarn_tensor *x)
+{
+    if (mlp == NULL || mlp->module == NULL) return without_layer(x, "mlp");
+    if (x == NULL) return without_input(mlp->module);
+    tarn_manager *tm = x->manager;
+    for (int i = 0; i < mlp->n_layers && x != NULL; i++) {
+        x = tarn_linear_forward(&mlp->layers[i], x);
+        if (x == NULL || i + 1 == mlp->n_layers) break;
+        const char *before = enter(tm, mlp->module);
+        x = activate(mlp->activation, x);
+        tm->label = before;
+        if (x != NULL && mlp->dropouts != NULL) x = tarn_dropout_forward(&mlp->dropouts[i], x);
+    }
+    return x;
+}

@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: MIT
+ * loader.c - batches from data in memory.
+ *
+ * A loader has one or two streams of rows: inputs and targets. Each has one batch, whose storage
+ * has room for a full batch and is filled again and again while nobody else holds it. */
+#include <math.h>
+#include <string.h>
+
+#include <tarn/data.h>
+
+#include "core/assert.h"
+#include "core/manager.h"
+#include "core/random.h"
+#include "core/size.h"
+#include "ops/op.h"
+
+#define TARN_KERNELS "nn/loader.inc"
+#include "ops/for_each_float.h"
+
+typedef struct stream {
+    tarn_tensor *source; /* owned: a view of the user's tensor or a copy; NULL: no targets */
+    tarn_tensor *batch;  /* owned: the last batch, or NULL */
+    tarn__layout layout; /* of a full batch */
+    size_t row;          /* elements in a row */
+} stream;
+
+struct tarn_loader {
+    tarn__object object;
+    tarn_loader_options options; /* with the defaults filled in */
+    stream inputs, targets;
+    int64_t rows, n_batches;
+    int64_t epoch, batch; /* the running epoch, and the number of its next batch */
+    bool at_end;          /* the epoch's end was told: the next call begins another */
+    int64_t *order;       /* owned: (rows), or NULL without shuffling */
+    bool ordered;         /* order is that of the running epoch */
+};
+
+/* ---- creation */
+
+static void destroy_loader(tarn__object *object)
+{
+    tarn_loader *loader = (tarn_loader *)object;
+    tarn_tensor *owned[] = { loader->inputs.source, loader->inputs.batch, loader->targets.source,
+                             loader->targets.batch };
+    for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++)
+        if (owned[i] != NULL) tarn__tensor_end(owned[i], TARN__ENDED_BY_RELEASE);
+    if (loader->order != NULL)
+        tarn__records_free(object->manager->pool, loader->order,
+                           (size_t)loader->rows * sizeof *loader->order);
+    tarn__object_free(object);
+}
+
+static tarn_status check_data(tarn_tensor *inputs, tarn_tensor *targets)
+{
+    tarn_manager *tm = inputs->manager;
+    char x[TARN__DESCRIPTION_BYTES], y[TARN__DESCRIPTION_BYTES];
+    if (!tarn__readable(inputs, "tarn_loader_create")) return tm->error;
+    if (inputs->layout.ndim == 0)
+        return tarn__fail(tm, TARN_ESHAPE, "tarn_loader_create: inputs %s have no rows",
+                          tarn__describe(inputs, x));
+    if (targets == NULL) return TARN_OK;
+    if (targets->manager != tm)
+        return tarn__fail(tm, TARN_ESTATE, "tarn_loader_create: targets of another manager");
+    if (!tarn__readable(targets, "tarn_loader_create")) return tm->error;
+    if (targets->layout.ndim == 0 || targets->layout.dims[0] != inputs->layout.dims[0])
+        return tarn__fail(tm, TARN_ESHAPE,
+                          "tarn_loader_create: inputs %s, targets %s: the numbers of rows differ",
+                          tarn__describe(inputs, x), tarn__describe(targets, y));
+    return TARN_OK;
+}
+
+static tarn_status check_options(tarn_manager *tm, const tarn_loader_options *o)
+{
+    if (o->batch_size < 0)
+        return tarn__fail(tm, TARN_EARG, "tarn_loader_create: batch size %lld",
+                          (long long)o->batch_size);
+    if (o->dtype != TARN_F32 && o->dtype != TARN_F64)
+        return tarn__fail(tm, TARN_EARG, "tarn_loader_create: inputs as %s",
+                          tarn_dtype_name(o->dtype));
+    if (!isfinite(o->scale) || !isfinite(o->shift))
+        return tarn__fail(tm, TARN_EARG, "tarn_loader_create: scale %g and shift %g", o->scale,
+                          o->shift);
+    return TARN_OK;
+}
+
+/* The rows of t without gaps: a view where they lie so, which keeps their storage, else a copy. */
+static tarn_tensor *take_source(tarn_tensor *t)
+{
+    if (t->layout.contiguous) return tarn__own(tarn__tensor_view(t, &t->layout, 0));
+    tarn__layout packed = t->layout;
+    if (tarn__layout_pack(&packed) != TARN_OK) { /* an expanded tensor may be too large to copy */
+        (void)tarn__fail(t->manager, TARN_EOVERFLOW, "tarn_loader_create: too many elements");
+        return NULL;
+    }
+    tarn_tensor *copy = tarn__tensor_new(t->manager, &packed, TARN_UNINITIALIZED);
+    if (copy == NULL) return NULL;
+    tarn__materialize(t);
+    tarn__copy_strided(copy, t);
+    return tarn__own(copy);
+}
+
+/* Prepares a stream over t with batches of `capacity` rows at most. False with the error held. */
+static bool open_stream(stream *s, tarn_tensor *t, int64_t capacity, tarn_dtype dtype, bool flatten)
+{
+    tarn_shape shape = tarn_get_shape(t);
+    int64_t row = 1; /* fits: layouts keep the product of their sizes in range, zeros left out */
+    for (int i = 1; i < shape.ndim; i++) row *= shape.dims[i];
+    shape.dims[0] = capacity;
+    if (flatten) shape = TARN_SHAPE(capacity, row);
+    const tarn_status status = tarn__layout_make(&s->layout, dtype, &shape);
+    if (status != TARN_OK) {
+        (void)tarn__fail(t->manager, status, "tarn_loader_create: a batch of %lld rows: %s",
+                         (long long)capacity, tarn_status_text(status));
+        return false;
+    }
+    s->row = (size_t)row;
+    s->source = take_source(t);
+    return s->source != NULL;
+}
+
+static bool take_order(tarn_loader *loader)
+{
+    tarn_manager *tm = loader->object.manager;
+    size_t bytes;
+    if (!loader->options.shuffle || loader->rows == 0) return true;
+    if (!tarn__size_mul((size_t)loader->rows, sizeof *loader->order, &bytes)) bytes = SIZE_MAX;
+    loader->order = tarn__records_alloc(tm->pool, bytes);
+    if (loader->order == NULL) (void)tarn__fail_memory(tm, "tarn_loader_create", bytes);
+    return loader->order != NULL;
+}
+
+tarn_loader *tarn_loader_create(tarn_tensor *inputs, tarn_tensor *targets,
+                                const tarn_loader_options *options)
+{
+    tarn_loader_options o = options == NULL ? (tarn_loader_options){ 0 } : *options;
+    if (o.batch_size == 0) o.batch_size = 32;
+    if (o.scale == 0) o.scale = 1;
+    if (inputs == NULL) {
+        if (targets != NULL)
+            (void)tarn__fail(targets->manager, TARN_EARG, "tarn_loader_create: inputs are NULL");
+        return NULL;
+    }
+    tarn_manager *tm = inputs->manager;
+    if (check_data(inputs, targets) != TARN_OK || check_options(tm, &o) != TARN_OK) return NULL;
+
+    tarn_loader *loader = tarn__object_new(tm, sizeof *loader, destroy_loader);
+    if (loader == NULL) return NULL;
+    const int64_t rows = inputs->layout.dims[0];
+    const int64_t capacity = rows < o.batch_size ? rows : o.batch_size;
+    loader->options = o;
+    loader->rows = rows;
+    loader->n_batches = rows / o.batch_size + (rows % o.batch_size != 0 && !o.drop_last);
+    if (!open_stream(&loader->inputs, inputs, capacity, o.dtype, o.flatten) ||
+        (targets != NULL && !open_stream(&loader->targets, targets, capacity,
+                                         (tarn_dtype)targets->layout.dtype, false)) ||
+        !take_order(loader)) {
+        destroy_loader(&loader->object);
+        return NULL;
+    }
+    return loader;
+}
+
+void tarn_loader_destroy(tarn_loader *loader)
+{
+    if (loader != NULL) destroy_loader(&loader->object);
+}
+
+/* ---- batches */
+
+/* The order of the running epoch, by Fisher and Yates. It is a function of seed, stream and epoch
+ * alone, so that training can be taken up again at any epoch. */
+static void shuffle(tarn_loader *loader)
+{
+    const uint64_t seed = loader->object.manager->seed;
+    const uint64_t purpose = tarn__random_key(seed, TARN__RANDOM_SHUFFLE);
+    const uint64_t place = tarn__random_key(purpose, loader->options.stream);
+    const uint64_t key = tarn__random_key(place, (uint64_t)loader->epoch);
+    int64_t *order = loader->order;
+    for (int64_t i = 0; i < loader->rows; i++) order[i] = i;
+    for (int64_t i = loader->rows - 1; i > 0; i--) {
+        const int64_t j = (int64_t)tarn__random_below((uint64_t)i + 1, key, (uint64_t)i);
+        const int64_t row = order[i];
+        order[i] = order[j];
+        order[j] = row;
+    }
+    loader->ordered = true;
+}
+
+/* A batch that was made a leaf counts as held, too: the next one is to be a constant again. */
+static bool held_by_others(const tarn_tensor *t)
+{
+    return t->refs > 1 || t->saves > 0 || t->storage->refs > 1 || t->requires_grad;
+}
+
+/* Readies the stream's batch for n rows: the last one, unless somebody else holds it; then that one
+ * is left to its holders. False with the error held. */
+static bool ready_batch(stream *s, tarn_manager *tm, int64_t n)
+{
+    if (s->batch != NULL && held_by_others(s->batch)) {
+        tarn__tensor_end(s->batch, TARN__ENDED_BY_RELEASE);
+        s->batch = NULL;
+    }
+    if (s->batch == NULL)
+        s->batch = tarn__own(tarn__tensor_new(tm, &s->layout, TARN_UNINITIALIZED));
+    if (s->batch == NULL) return false;
+    s->batch->layout.dims[0] = n;
+    const tarn_status status = tarn__layout_pack(&s->batch->layout);
+    TARN_ASSERT(status == TARN_OK);
+    (void)status;
+    return true;
+}
+
+/* Row i of the batch whose rows begin at place `first` of the order. */
+static const void *source_row(const tarn_loader *loader, const stream *s, int64_t first, int64_t i)
+{
+    const int64_t row = loader->order == NULL ? first + i : loader->order[first + i];
+    const size_t bytes = s->row * tarn_dtype_size((tarn_dtype)s->source->layout.dtype);
+    return (const char *)s->source->data + (size_t)row * bytes;
+}
+
+/* Fills the batch; rows are copied where nothing is to be computed. */
+static void fill(const tarn_loader *loader, stream *s, int64_t first, double shift, double scale)
+{
+    tarn_tensor *to = s->batch;
+    const tarn_dtype from_dtype = (tarn_dtype)s->source->layout.dtype;
+    const bool copy = to->layout.dtype == from_dtype && shift == 0 && scale == 1;
+    const size_t bytes = s->row * tarn_dtype_size((tarn_dtype)to->layout.dtype);
+    tarn__touch(to, true);
+    if (bytes == 0) return;
+    tarn__materialize(s->source);
+    for (int64_t i = 0; i < to->layout.dims[0]; i++) {
+        const void *x = source_row(loader, s, first, i);
+        void *y = (char *)to->data + (size_t)i * bytes;
+        if (copy) memcpy(y, x, bytes);
+        else if (to->layout.dtype == TARN_F32) convert_f32(y, x, from_dtype, s->row, shift, scale);
+        else convert_f64(y, x, from_dtype, s->row, shift, scale);
+    }
+}
+
+/* True if the epoch has another batch. Told of its end once, a loader begins the next epoch. */
+static bool has_batch(tarn_loader *loader)
+{
+    if (loader->at_end) {
+        if (loader->epoch < INT64_MAX) loader->epoch++;
+        loader->batch = 0;
+        loader->ordered = false;
+    }
+    loader->at_end = loader->batch >= loader->n_batches;
+    return !loader->at_end;
+}
+
+bool tarn_loader_next(tarn_loader *loader, tarn_tensor **input, tarn_tensor **target)
+{
+    if (input != NULL) *input = NULL;
+    if (target != NULL) *target = NULL;
+    if (loader == NULL || !tarn_ok(loader->object.manager) || !has_batch(loader)) return false;
+    tarn_manager *tm = loader->object.manager;
+    const bool wants_target = target != NULL && loader->targets.source != NULL;
+    const int64_t size = loader->options.batch_size, first = loader->batch * size;
+    const int64_t n = loader->rows - first < size ? loader->rows - first : size;
+    if (!ready_batch(&loader->inputs, tm, n)) return false;
+    if (wants_target && !ready_batch(&loader->targets, tm, n)) return false;
+
+    if (loader->order != NULL && !loader->ordered) shuffle(loader);
+    fill(loader, &loader->inputs, first, loader->options.shift, loader->options.scale);
+    if (wants_target) fill(loader, &loader->targets, first, 0, 1);
+    loader->batch++;
+    if (input != NULL) *input = loader->inputs.batch;
+    if (wants_target) *target = loader->targets.batch;
+    return true;
+}
+
+/* ---- places */
+
+int64_t tarn_loader_batches(const tarn_loader *loader)
+{
+    return loader == NULL ? 0 : loader->n_batches;
+}
+
+int64_t tarn_loader_rows(const tarn_loader *loader) { return loader == NULL ? 0 : loader->rows; }
+
+int64_t tarn_loader_epoch(const tarn_loader *loader) { return loader == NULL ? 0 : loader->epoch; }
+
+tarn_status tarn_loader_seek(tarn_loader *loader, int64_t epoch)
+{
+    if (loader == NULL) return TARN_EARG;
+    if (epoch < 0)
+        return tarn__fail(loader->object.manager, TARN_EARG, "tarn_loader_seek: epoch %lld",
+                          (long long)epoch);
+    loader->epoch = epoch;
+    loader->batch = 0;
+    loader->at_end = false;
+    loader->ordered = false;
+    return TARN_OK;
+}

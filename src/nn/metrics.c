@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT
+ * metrics.c - how good an answer is. Reads values only; nothing is recorded or allocated. */
+#include <math.h>
+
+#include <tarn/nn.h>
+
+#include "core/manager.h"
+#include "core/values.h"
+
+/* Holds the error if the two cannot be compared; B rows, C classes. */
+static tarn_status check(tarn_tensor *logits, tarn_tensor *labels)
+{
+    tarn_manager *tm = logits->manager;
+    if (!tarn__readable(logits, "tarn_count_correct")) return tm->error;
+    if (!tarn__readable(labels, "tarn_count_correct")) return labels->manager->error;
+    if (labels->manager != tm)
+        return tarn__fail(tm, TARN_ESTATE, "tarn_count_correct: operands of two managers");
+
+    const tarn__layout *x = &logits->layout, *y = &labels->layout;
+    char x_text[TARN__DESCRIPTION_BYTES], y_text[TARN__DESCRIPTION_BYTES];
+    if (x->ndim != 2 || y->ndim != 1 || x->dims[0] != y->dims[0])
+        return tarn__fail(tm, TARN_ESHAPE,
+                          "tarn_count_correct: logits %s, labels %s: (B, C) and (B) are needed",
+                          tarn__describe(logits, x_text), tarn__describe(labels, y_text));
+    if (x->dtype != TARN_F32 && x->dtype != TARN_F64)
+        return tarn__fail(tm, TARN_EDTYPE, "tarn_count_correct: logits of type %s",
+                          tarn_dtype_name((tarn_dtype)x->dtype));
+    if (y->dtype == TARN_F32 || y->dtype == TARN_F64)
+        return tarn__fail(tm, TARN_EDTYPE, "tarn_count_correct: labels of type %s",
+                          tarn_dtype_name((tarn_dtype)y->dtype));
+    return TARN_OK;
+}
+
+/* Element i of the axis along which `from` and `stride` lead. */
+static double at(const tarn_tensor *t, int64_t offset)
+{
+    const tarn_dtype dtype = (tarn_dtype)t->layout.dtype;
+    return tarn__load((const char *)t->data + offset * (int64_t)tarn_dtype_size(dtype), dtype);
+}
+
+/* The first of the largest elements of a row of `n`; -1 if there is none or one is NaN. */
+static int64_t largest(const tarn_tensor *t, int64_t offset, int64_t n, int64_t stride)
+{
+    int64_t best = -1;
+    double value = -INFINITY;
+    for (int64_t j = 0; j < n; j++) {
+        const double x = at(t, offset + j * stride);
+        if (isnan(x)) return -1;
+        if (best < 0 || x > value) {
+            best = j;
+            value = x;
+        }
+    }
+    return best;
+}
+
+int64_t tarn_count_correct(tarn_tensor *logits, tarn_tensor *labels)
+{
+    if (logits == NULL || labels == NULL) {
+        const tarn_tensor *given = logits != NULL ? logits : labels;
+        if (given != NULL)
+            (void)tarn__fail(given->manager, TARN_EARG, "tarn_count_correct: %s are NULL",
+                             logits == NULL ? "logits" : "labels");
+        return -1;
+    }
+    if (check(logits, labels) != TARN_OK) return -1;
+    if (logits->layout.numel == 0) return 0;
+    tarn__materialize(logits);
+    tarn__materialize(labels);
+
+    const tarn__layout *x = &logits->layout, *y = &labels->layout;
+    int64_t correct = 0;
+    for (int64_t i = 0; i < x->dims[0]; i++) {
+        const int64_t answer = largest(logits, i * x->strides[0], x->dims[1], x->strides[1]);
+        if (answer >= 0 && (double)answer == at(labels, i * y->strides[0])) correct++;
+    }
+    return correct;
+}
+
+double tarn_accuracy(tarn_tensor *logits, tarn_tensor *labels)
+{
+    const int64_t correct = tarn_count_correct(logits, labels);
+    if (correct < 0 || labels->layout.numel == 0) return NAN;
+    return (double)correct / (double)labels->layout.numel;
+}

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT
+ * affine.c - y = x w^T + b, the product of a linear layer and its bias.
+ *
+ * The rows of y begin as the bias and the product is added to them, so that y is passed over once outside BLAS. Letters: B
+ * rows of x (all axes but the last), I inputs, O outputs. */
+#include <string.h>
+
+#include "ops/gemm.h"
+#include "ops/op.h"
+
+typedef struct affine_sizes {
+    int64_t B, I, O;
+} affine_sizes;
+
+static affine_sizes sizes_of(const tarn__call *call)
+{
+    const tarn__layout *w = &call->in[1]->layout;
+    affine_sizes        s = { .I = w->dims[1], .O = w->dims[0] };
+    s.B = s.O > 0 ? call->out->layout.numel / s.O : 0;
+    return s;
+}
+
+/* A matrix with rows of n elements, and its transpose. */
+static tarn__matrix by_rows(const void *data, int64_t n) { return (tarn__matrix){ data, n, 1 }; }
+static tarn__matrix by_columns(const void *data, int64_t n) { return (tarn__matrix){ data, 1, n }; }
+
+static tarn_status affine_infer(const tarn__call *call, tarn__layout *out, int64_t *offset)
+{
+    char                first[TARN__DESCRIPTION_BYTES], second[TARN__DESCRIPTION_BYTES];
+    const tarn__layout *x = &call->in[0]->layout, *w = &call->in[1]->layout;
+    const tarn_tensor  *b = call->in[2];
+    (void)offset;
+    tarn__describe(call->in[0], first);
+    tarn__describe(call->in[1], second);
+    if (x->ndim < 1 || w->ndim != 2)
+        return tarn__call_fail(call, TARN_ESHAPE,
+                               "x %s and w %s; x (..., I) and w (O, I) are needed", first, second);
+    if (x->dims[x->ndim - 1] != w->dims[1])
+        return tarn__call_fail(call, TARN_ESHAPE, "x %s, w %s: %lld and %lld differ", first, second,
+                               (long long)x->dims[x->ndim - 1], (long long)w->dims[1]);
+    if (b != NULL && (b->layout.ndim != 1 || b->layout.dims[0] != w->dims[0]))
+        return tarn__call_fail(call, TARN_ESHAPE, "w %s, b %s; b (%lld) is needed", second,
+                               tarn__describe(b, first), (long long)w->dims[0]);
+    *out = *x;
+    out->dims[out->ndim - 1] = w->dims[0];
+    return TARN_OK;
+}
+
+#define TARN_KERNELS "ops/affine.inc"
+#include "ops/for_each_float.h"
+
+const tarn__op tarn__op_affine = {
+    .name = "affine",
+    .operands = { "x", "w", "b" },
+    .arity = 3,
+    .optional = 4,
+    .uses = { TARN__USES_IN1, TARN__USES_IN0, 0 },
+    .infer = affine_infer,
+    .forward = TARN__FLOATS(affine_forward),
+    .backward = TARN__FLOATS(affine_backward),
+};
+
+tarn_tensor *tarn_affine(tarn_tensor *x, tarn_tensor *w, tarn_tensor *b)
+{
+    tarn_tensor *const in[] = { x, w, b };
+    return tarn__apply(&tarn__op_affine, in, NULL);
+}

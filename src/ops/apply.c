@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: MIT
+ * apply.c - the one path of every operation: validate > infer shape > allocate > run > record. */
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "core/assert.h"
+#include "ops/op.h"
+
+/* ---- errors */
+
+tarn_status tarn__call_fail(const tarn__call *call, tarn_status code, const char *format, ...)
+{
+    char text[640];
+    va_list arguments;
+    va_start(arguments, format);
+    const int n = vsnprintf(text, sizeof(text), format, arguments);
+    va_end(arguments);
+    const char *label = call->manager->label;
+    return tarn__fail(call->manager, code, "%s: %s", label != NULL ? label : call->op->name,
+                      n < 0 ? "" : text);
+}
+
+/* ---- validate */
+
+static bool is_float(uint8_t dtype) { return dtype == TARN_F32 || dtype == TARN_F64; }
+
+/* The manager of the operands, or NULL if every operand is. */
+static tarn_manager *manager_of(const tarn__op *op, tarn_tensor *const *in)
+{
+    for (int i = 0; i < op->arity; i++)
+        if (in[i] != NULL) return in[i]->manager;
+    return NULL;
+}
+
+static tarn_status check_dtypes(const tarn__call *call)
+{
+    const tarn__op *op = call->op;
+    const tarn_tensor *first = NULL;
+    int first_i = 0;
+    for (int i = 0; i < op->arity; i++) {
+        const tarn_tensor *t = call->in[i];
+        if (t == NULL || (op->any_dtype >> i & 1) != 0) continue;
+        if (!is_float(t->layout.dtype))
+            return tarn__call_fail(call, TARN_EDTYPE, "%s is %s; float32 or float64 is needed",
+                                   op->operands[i], tarn_dtype_name((tarn_dtype)t->layout.dtype));
+        if (first == NULL) {
+            first = t;
+            first_i = i;
+        } else if (t->layout.dtype != first->layout.dtype) {
+            return tarn__call_fail(call, TARN_EDTYPE,
+                                   "%s is %s, %s is %s; one type is needed (tarn_cast converts)",
+                                   op->operands[first_i],
+                                   tarn_dtype_name((tarn_dtype)first->layout.dtype),
+                                   op->operands[i], tarn_dtype_name((tarn_dtype)t->layout.dtype));
+        }
+    }
+    return TARN_OK;
+}
+
+static tarn_status check_operands(const tarn__call *call)
+{
+    const tarn__op *op = call->op;
+    const char *label = call->manager->label;
+    for (int i = 0; i < op->arity; i++) {
+        const tarn_tensor *t = call->in[i];
+        if (t == NULL) {
+            if ((op->optional >> i & 1) != 0) continue;
+            return tarn__call_fail(call, TARN_EARG,
+                                   "operand %s is NULL, but no call before failed: was it ever made?",
+                                   op->operands[i]);
+        }
+        if (t->manager != call->manager)
+            return tarn__call_fail(call, TARN_ESTATE,
+                                   "operand %s belongs to another manager than the first operand",
+                                   op->operands[i]);
+        if (!tarn__readable(t, label != NULL ? label : op->name)) return TARN_ESTALE;
+    }
+    return check_dtypes(call);
+}
+
+/* ---- run */
+
+/* Whether the last two axes can go to a product as they are. */
+static bool is_matrix(const tarn__layout *l)
+{
+    if (l->ndim < 2) return l->contiguous;
+    const int64_t rows = l->dims[l->ndim - 2], columns = l->dims[l->ndim - 1];
+    const int64_t row = l->strides[l->ndim - 2], column = l->strides[l->ndim - 1];
+    const bool by_rows = (columns <= 1 || column == 1) && (rows <= 1 || row >= columns);
+    const bool by_columns = (rows <= 1 || row == 1) && (columns <= 1 || column >= rows);
+    return by_rows || by_columns;
+}
+
+tarn_tensor *tarn__prepare_operand(const tarn__op *op, tarn_tensor *t)
+{
+    tarn__materialize(t);
+    const bool fits = t->layout.contiguous || op->layout == TARN__STRIDED ||
+                      (op->layout == TARN__MATRICES && is_matrix(&t->layout));
+    if (fits) {
+        tarn__ref(t);
+        return t;
+    }
+    tarn__layout packed = t->layout;
+    const tarn_status status = tarn__layout_pack(&packed);
+    if (status != TARN_OK) {
+        (void)tarn__fail(t->manager, status, "%s: an operand is too large to copy", op->name);
+        return NULL;
+    }
+    tarn_tensor *copy = tarn__tensor_new(t->manager, &packed, TARN_UNINITIALIZED);
+    if (copy != NULL) tarn__copy_strided(copy, t);
+    return copy;
+}
+
+/* Allocates the output and runs the forward kernel. */
+static tarn_tensor *run(tarn__call *call, const tarn__layout *layout)
+{
+    const tarn__op *op = call->op;
+    tarn_tensor *given[TARN__MAX_OPERANDS];
+    tarn_status status = TARN_OK;
+    for (int i = 0; i < op->arity; i++) {
+        given[i] = call->in[i];
+        if (given[i] == NULL) continue;
+        call->in[i] = status == TARN_OK ? tarn__prepare_operand(op, given[i]) : NULL;
+        if (call->in[i] == NULL) status = TARN_ENOMEM;
+    }
+    if (status == TARN_OK) call->out = tarn__tensor_new(call->manager, layout, TARN_UNINITIALIZED);
+    if (call->out == NULL) status = TARN_ENOMEM;
+    if (status == TARN_OK && layout->numel > 0)
+        status = op->forward[given[0]->layout.dtype == TARN_F64](call);
+    for (int i = 0; i < op->arity; i++) {
+        if (call->in[i] != NULL) tarn__unref(call->in[i]);
+        call->in[i] = given[i];
+    }
+    if (status != TARN_OK && call->out != NULL) {
+        tarn__unref(call->out);
+        call->out = NULL;
+    }
+    return call->out;
+}
+
+/* ---- record */
+
+static bool wants_record(const tarn__call *call)
+{
+    const tarn__op *op = call->op;
+    if (!tarn__recording(call->manager) || !is_float(call->out->layout.dtype)) return false;
+    if (op->stops_gradient || (!op->is_view && op->backward[0] == NULL)) return false;
+    for (int i = 0; i < op->arity; i++)
+        if (call->in[i] != NULL && call->in[i]->requires_grad) return true;
+    return false;
+}
+
+static tarn_tensor *run_call(tarn__call *call)
+{
+    tarn__layout layout = { 0 };
+    int64_t offset = 0;
+    if (check_operands(call) != TARN_OK) return NULL;
+    if (call->op->infer(call, &layout, &offset) != TARN_OK) return NULL;
+    if (call->op->is_view) {
+        call->out = tarn__tensor_view(call->in[0], &layout, offset);
+    } else {
+        const tarn_status status = tarn__layout_pack(&layout);
+        if (status != TARN_OK) {
+            (void)tarn__call_fail(call, status, "the result would hold too many elements");
+            return NULL;
+        }
+        (void)run(call, &layout);
+    }
+    if (call->out == NULL) return NULL;
+    if (wants_record(call)) {
+        const tarn__recorder *recorder = call->manager->recorder;
+        if (recorder->record(call->manager, call->op, call->in, call->out, call->attr) != TARN_OK) {
+            tarn__unref(call->out);
+            return NULL;
+        }
+    }
+    return tarn__adopt(call->out);
+}
+
+tarn_tensor *tarn__apply(const tarn__op *op, tarn_tensor *const *in, const tarn__attr *attr)
+{
+    tarn_manager *tm = manager_of(op, in);
+    if (tm == NULL) return NULL;
+    tarn__call call = { .op = op, .manager = tm, .attr = attr };
+    for (int i = 0; i < op->arity; i++) call.in[i] = in[i];
+
+    const char *label = tm->label;
+    if (label == NULL) tm->label = op->name;
+    tarn_tensor *out = run_call(&call);
+    tm->label = label;
+    return out;
+}
+
+tarn_tensor *tarn__apply1(const tarn__op *op, tarn_tensor *x, const tarn__attr *attr)
+{
+    tarn_tensor *const in[] = { x };
+    return tarn__apply(op, in, attr);
+}
+
+tarn_tensor *tarn__apply2(const tarn__op *op, tarn_tensor *a, tarn_tensor *b,
+                          const tarn__attr *attr)
+{
+    tarn_tensor *const in[] = { a, b };
+    return tarn__apply(op, in, attr);
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT
+ * dropout.c - y = x / (1 - p) where a draw keeps the element, else 0.
+ *
+ * The draw of element i is a function of the key and i alone; backward draws again instead of keeping a mask. */
+#include <math.h>
+
+#include "core/random.h"
+#include "ops/op.h"
+
+/* An element is dropped if its 32 random bits are below this: p in units of 2^-32, 2^32 itself for p = 1. */
+static uint64_t drop_threshold(double p) { return (uint64_t)(p * 0x1p32); }
+
+static void draw_block(uint64_t key, uint64_t block, uint32_t bits[4])
+{
+    const uint32_t counter[4] = { (uint32_t)block, (uint32_t)(block >> 32), 0, 0 };
+    const uint32_t halves[2] = { (uint32_t)key, (uint32_t)(key >> 32) };
+    tarn__philox(counter, halves, bits);
+}
+
+#define TARN_KERNELS "ops/dropout.inc"
+#include "ops/for_each_float.h"
+
+const tarn__op tarn__op_dropout = {
+    .name = "dropout",
+    .operands = { "x" },
+    .arity = 1,
+    .grad_in_place = true,
+    .infer = tarn__infer_same,
+    .forward = TARN__FLOATS(dropout_forward),
+    .backward = TARN__FLOATS(dropout_backward),
+};
+
+tarn_tensor *tarn_dropout(tarn_tensor *x, double p, uint64_t stream)
+{
+    if (x == NULL) return NULL;
+    if (!(p >= 0 && p <= 1)) {
+        (void)tarn__fail(x->manager, TARN_EARG, "dropout: p is %g; 0 to 1 is possible", p);
+        return NULL;
+    }
+    const uint64_t key = tarn__random_key(x->manager->seed, TARN__RANDOM_DROPOUT);
+    return tarn__apply1(&tarn__op_dropout, x,
+                        &(tarn__attr){ .value = p, .key = tarn__random_key(key, stream) });
+}

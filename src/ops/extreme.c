@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: MIT
+ * extreme.c - max, min and argmax. The first of equals wins; a NaN wins over every number, the first over the others. */
+#include <string.h>
+
+#include "ops/op_list.h"
+#include "ops/reduce.h"
+
+/* ---- winners */
+
+/* The best term of each output of a piece so far, and its place in the order of the reduced axes. */
+typedef struct winners {
+    union {
+#define BEST(code, type, name) type code[TARN__REDUCE_PIECE];
+        TARN_DTYPE_LIST(BEST)
+#undef BEST
+    } best;
+    int64_t place[TARN__REDUCE_PIECE];
+} winners;
+
+typedef void (*contest)(const tarn__reduce_block *block, winners *w);
+
+/* Lets the terms of a block compete with the winners before them: by > the largest wins, by < the smallest. The loops run
+ * along the stride at which terms lie closest; the order within one output is the same either way. */
+#define CONTEST(name, code, type, beats)                                                        \
+    static void name(const tarn__reduce_block *block, winners *w)                               \
+    {                                                                                           \
+        const type   *x = block->x;                                                             \
+        type         *best = w->best.code;                                                      \
+        const int64_t across = block->across, along = block->along;                             \
+        if (block->place == 0)                                                                  \
+            for (int64_t j = 0; j < block->w; j++) best[j] = x[j * across], w->place[j] = 0;    \
+        if (along <= across)                                                                    \
+            for (int64_t j = 0; j < block->w; j++)                                              \
+                for (int64_t i = 0; i < block->n; i++) COMPETE(x[j * across + i * along], beats) \
+        else                                                                                    \
+            for (int64_t i = 0; i < block->n; i++)                                              \
+                for (int64_t j = 0; j < block->w; j++) COMPETE(x[j * across + i * along], beats) \
+    }
+#define COMPETE(term, beats)                                                                    \
+    {                                                                                           \
+        if ((term beats best[j] || term != term) && best[j] == best[j]) {                       \
+            best[j] = term;                                                                     \
+            w->place[j] = block->place + i;                                                     \
+        }                                                                                       \
+    }
+#define CONTEST_MAX(code, type, name) CONTEST(max_##code, code, type, >)
+TARN_DTYPE_LIST(CONTEST_MAX)
+CONTEST(min_F32, F32, float, <)
+CONTEST(min_F64, F64, double, <)
+#undef CONTEST_MAX
+#undef COMPETE
+#undef CONTEST
+
+/* Plays all contests for one piece of outputs; returns how many there are. */
+static int64_t play(tarn__reduction *r, contest play_block, winners *w)
+{
+    const int64_t n = r->block.w;
+    do play_block(&r->block, w);
+    while (tarn__reduction_next_block(r));
+    return n;
+}
+
+/* ---- kernels */
+
+static tarn_status forward(const tarn__call *call, contest play_block)
+{
+    const size_t    bytes = tarn_dtype_size((tarn_dtype)call->out->layout.dtype);
+    unsigned char  *y = call->out->data;
+    tarn__reduction r;
+    tarn__reduction_begin(&r, call->in[0], call->attr->axes);
+    do {
+        winners      w;
+        const size_t n = (size_t)play(&r, play_block, &w);
+        memcpy(y, &w.best, n * bytes);
+        y += n * bytes;
+    } while (tarn__reduction_next_piece(&r));
+    return TARN_OK;
+}
+
+/* Where the term at `place` of an output lies, counted from the output's first term. */
+static int64_t offset_of_place(const tarn__layout *x, uint32_t axes, int64_t place)
+{
+    int64_t offset = 0;
+    for (int axis = x->ndim - 1; axis >= 0; axis--) {
+        if ((axes >> axis & 1) == 0) continue;
+        offset += place % x->dims[axis] * x->strides[axis];
+        place /= x->dims[axis];
+    }
+    return offset;
+}
+
+/* dx = dy at the winner, which is found again. x has no gaps here, so that a term lies in dx where it lies in x. */
+#define BACKWARD(name, type, play_block)                                                        \
+    static tarn_status name(const tarn__call *call)                                             \
+    {                                                                                           \
+        const tarn_tensor *x = call->in[0];                                                     \
+        const type        *dy = call->dout->data;                                               \
+        type              *dx = call->din[0]->data;                                             \
+        tarn__reduction    r;                                                                   \
+        if (!call->add[0]) memset(dx, 0, tarn__bytes(call->din[0]));                            \
+        tarn__reduction_begin(&r, x, call->attr->axes);                                         \
+        do {                                                                                    \
+            winners       w;                                                                    \
+            const int64_t n = play(&r, play_block, &w);                                         \
+            type         *first = dx + ((const type *)r.block.x - (const type *)x->data);       \
+            for (int64_t j = 0; j < n; j++)                                                     \
+                first[j * r.block.across +                                                      \
+                      offset_of_place(&x->layout, call->attr->axes, w.place[j])] += *dy++;      \
+        } while (tarn__reduction_next_piece(&r));                                               \
+        return TARN_OK;                                                                         \
+    }
+
+static tarn_status max_forward_f32(const tarn__call *call) { return forward(call, max_F32); }
+static tarn_status max_forward_f64(const tarn__call *call) { return forward(call, max_F64); }
+static tarn_status min_forward_f32(const tarn__call *call) { return forward(call, min_F32); }
+static tarn_status min_forward_f64(const tarn__call *call) { return forward(call, min_F64); }
+BACKWARD(max_backward_f32, float, max_F32)
+BACKWARD(max_backward_f64, double, max_F64)
+BACKWARD(min_backward_f32, float, min_F32)
+BACKWARD(min_backward_f64, double, min_F64)
+#undef BACKWARD
+
+static tarn_status argmax_forward(const tarn__call *call)
+{
+    static const contest play_block[] = {
+#define ENTRY(code, type, name) [TARN_##code] = max_##code,
+        TARN_DTYPE_LIST(ENTRY)
+#undef ENTRY
+    };
+    const tarn_tensor *x = call->in[0];
+    int64_t           *y = call->out->data;
+    tarn__reduction    r;
+    tarn__reduction_begin(&r, x, call->attr->axes);
+    do {
+        winners       w;
+        const int64_t n = play(&r, play_block[x->layout.dtype], &w);
+        memcpy(y, w.place, (size_t)n * sizeof(*y));
+        y += n;
+    } while (tarn__reduction_next_piece(&r));
+    return TARN_OK;
+}
+
+/* ---- the operations */
+
+static tarn_status infer(const tarn__call *call, tarn__layout *out, int64_t *offset)
+{
+    const tarn__layout *x = &call->in[0]->layout;
+    for (int axis = 0; axis < x->ndim; axis++) {
+        char text[TARN__DESCRIPTION_BYTES];
+        if ((call->attr->axes >> axis & 1) != 0 && x->dims[axis] == 0)
+            return tarn__call_fail(call, TARN_ESHAPE, "axis %d of x %s has no elements", axis,
+                                   tarn__describe(call->in[0], text));
+    }
+    return tarn__infer_reduce(call, out, offset);
+}
+
+static tarn_status infer_argmax(const tarn__call *call, tarn__layout *out, int64_t *offset)
+{
+    const tarn_status status = infer(call, out, offset);
+    out->dtype = TARN_I64;
+    return status;
+}
+
+const tarn__op tarn__op_max = {
+    .name = "max",
+    .operands = { "x" },
+    .arity = 1,
+    .uses = { TARN__USES_IN0 },
+    .infer = infer,
+    .forward = TARN__FLOATS(max_forward),
+    .backward = TARN__FLOATS(max_backward),
+};
+
+const tarn__op tarn__op_min = {
+    .name = "min",
+    .operands = { "x" },
+    .arity = 1,
+    .uses = { TARN__USES_IN0 },
+    .infer = infer,
+    .forward = TARN__FLOATS(min_forward),
+    .backward = TARN__FLOATS(min_backward),
+};
+
+const tarn__op tarn__op_argmax = {
+    .name = "argmax",
+    .operands = { "x" },
+    .arity = 1,
+    .any_dtype = 1,
+    .layout = TARN__STRIDED,
+    .infer = infer_argmax,
+    .forward = { argmax_forward, argmax_forward },
+};
+
+tarn_tensor *tarn_max(tarn_tensor *x, tarn_axes axes)
+{
+    return tarn__apply_reduction(&tarn__op_max, x, &axes);
+}
+
+tarn_tensor *tarn_min(tarn_tensor *x, tarn_axes axes)
+{
+    return tarn__apply_reduction(&tarn__op_min, x, &axes);
+}
+
+tarn_tensor *tarn_argmax(tarn_tensor *x, tarn_axes axes)
+{
+    return tarn__apply_reduction(&tarn__op_argmax, x, &axes);
+}

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT
+ * gemm.c - matrix products: the one door to BLAS, and a plain product for those too small to be worth its call. */
+#include "ops/gemm.h"
+
+#include <limits.h>
+
+#include <cblas.h>
+
+/* The largest size that BLAS takes. */
+enum { MOST = INT_MAX };
+
+#define blas_gemm_f32 cblas_sgemm
+#define blas_gemm_f64 cblas_dgemm
+#define blas_gemv_f32 cblas_sgemv
+#define blas_gemv_f64 cblas_dgemv
+
+/* A product of at most SMALL multiplications runs in plain C. */
+enum { SMALL = 256 };
+
+static bool is_small(int64_t m, int64_t n, int64_t k)
+{
+    return m <= SMALL && n <= SMALL && k <= SMALL && m * n * k <= SMALL;
+}
+
+/* ---- how BLAS sees a matrix */
+
+/* By rows, `leading` elements apart; `transposed`: what is stored so is the transpose. */
+typedef struct stored {
+    const void *data;
+    int64_t     leading; /* at least the length of a row, and 1 */
+    bool        transposed;
+} stored;
+
+/* A stride along which there is only one element may be anything: it is not looked at. */
+static stored stored_as(tarn__matrix x, int64_t rows, int64_t columns)
+{
+    const bool by_rows = (columns == 1 || x.column == 1) && (rows == 1 || x.row >= columns);
+    if (by_rows) return (stored){ x.data, rows == 1 ? columns : x.row, false };
+    return (stored){ x.data, columns == 1 ? rows : x.column, true };
+}
+
+static tarn__matrix transposed(tarn__matrix x)
+{
+    return (tarn__matrix){ x.data, x.column, x.row };
+}
+
+enum halving { HALVE_NOTHING, HALVE_M, HALVE_N, HALVE_K };
+
+/* Which size to halve so that in the end all of them and every distance between rows are at most MOST: a distance that is
+ * too large stops to matter when there is only one row. */
+static enum halving to_halve(int64_t m, int64_t n, int64_t k, tarn__matrix a, tarn__matrix b,
+                             int64_t c_row)
+{
+    const stored a_stored = stored_as(a, m, k), b_stored = stored_as(b, k, n);
+    const bool   a_too_wide = a_stored.leading > MOST, b_too_wide = b_stored.leading > MOST;
+    if (m > 1 && (m > MOST || c_row > MOST || (a_too_wide && !a_stored.transposed))) return HALVE_M;
+    if (n > 1 && (n > MOST || (b_too_wide && b_stored.transposed))) return HALVE_N;
+    if (k > 1 && (k > MOST || a_too_wide || b_too_wide)) return HALVE_K;
+    return HALVE_NOTHING;
+}
+
+#define TARN_KERNELS "ops/gemm.inc"
+#include "ops/for_each_float.h"

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: MIT
+ * matmul.c - y = a b over the last two axes, the axes before them being batches that broadcast.
+ *
+ * Letters: a (..., M, K), b (..., K, N), y (..., M, N). */
+#include <string.h>
+
+#include "ops/gemm.h"
+#include "ops/op.h"
+
+typedef struct sizes {
+    int64_t M, N, K, batches;
+} sizes;
+
+static sizes sizes_of(const tarn__call *call)
+{
+    const tarn__layout *a = &call->in[0]->layout, *b = &call->in[1]->layout;
+    const tarn__layout *y = &call->out->layout;
+    sizes               s = { a->dims[a->ndim - 2], b->dims[b->ndim - 1], a->dims[a->ndim - 1], 1 };
+    for (int i = 0; i < y->ndim - 2; i++) s.batches *= y->dims[i];
+    return s;
+}
+
+/* ---- walking over the batches of y and, beside it, of both operands and their gradients */
+
+typedef struct walk {
+    const tarn__call *call;
+    int64_t           place[TARN_MAX_DIMS];
+    int64_t           a, b, da, db; /* offsets in elements of the current batch */
+} walk;
+
+/* The stride of a batch axis of y in an operand; 0 where the operand is repeated. */
+static int64_t batch_stride(const tarn__layout *y, const tarn__layout *operand, int axis)
+{
+    const int own = axis - (y->ndim - operand->ndim);
+    return own < 0 || operand->dims[own] == 1 ? 0 : operand->strides[own];
+}
+
+/* Moves all offsets by `steps` along a batch axis. */
+static void walk_move(walk *w, int axis, int64_t steps)
+{
+    const tarn__call   *call = w->call;
+    const tarn__layout *y = &call->out->layout;
+    w->a += steps * batch_stride(y, &call->in[0]->layout, axis);
+    w->b += steps * batch_stride(y, &call->in[1]->layout, axis);
+    if (call->din[0] != NULL) w->da += steps * batch_stride(y, &call->din[0]->layout, axis);
+    if (call->din[1] != NULL) w->db += steps * batch_stride(y, &call->din[1]->layout, axis);
+}
+
+static void walk_begin(walk *w, const tarn__call *call) { *w = (walk){ .call = call }; }
+
+static void walk_next(walk *w)
+{
+    const tarn__layout *y = &w->call->out->layout;
+    for (int axis = y->ndim - 3; axis >= 0; axis--) {
+        walk_move(w, axis, 1);
+        if (++w->place[axis] < y->dims[axis]) return;
+        walk_move(w, axis, -y->dims[axis]);
+        w->place[axis] = 0;
+    }
+}
+
+static tarn__matrix matrix_at(const tarn_tensor *t, int64_t offset, size_t element_bytes)
+{
+    const tarn__layout *l = &t->layout;
+    return (tarn__matrix){ (const unsigned char *)t->data + offset * (int64_t)element_bytes,
+                           l->strides[l->ndim - 2], l->strides[l->ndim - 1] };
+}
+
+static tarn__matrix transposed(tarn__matrix m) { return (tarn__matrix){ m.data, m.column, m.row }; }
+
+/* ---- the shape rule */
+
+static tarn_status matmul_infer(const tarn__call *call, tarn__layout *out, int64_t *offset)
+{
+    char                first[TARN__DESCRIPTION_BYTES], second[TARN__DESCRIPTION_BYTES];
+    const tarn__layout *a = &call->in[0]->layout, *b = &call->in[1]->layout;
+    (void)offset;
+    tarn__describe(call->in[0], first);
+    tarn__describe(call->in[1], second);
+    if (a->ndim < 2 || b->ndim < 2)
+        return tarn__call_fail(call, TARN_ESHAPE,
+                               "a %s, b %s: matrices have at least two axes (tarn_reshape adds one)",
+                               first, second);
+    const int64_t K = a->dims[a->ndim - 1];
+    if (K != b->dims[b->ndim - 2])
+        return tarn__call_fail(call, TARN_ESHAPE,
+                               "a %s, b %s: the last size of a, %lld, and the last but one of b, "
+                               "%lld, differ",
+                               first, second, (long long)K, (long long)b->dims[b->ndim - 2]);
+    out->dtype = a->dtype;
+    out->ndim = a->ndim > b->ndim ? a->ndim : b->ndim;
+    out->dims[out->ndim - 2] = a->dims[a->ndim - 2];
+    out->dims[out->ndim - 1] = b->dims[b->ndim - 1];
+    for (int axis = out->ndim - 3; axis >= 0; axis--) {
+        const int     i = axis - (out->ndim - a->ndim), j = axis - (out->ndim - b->ndim);
+        const int64_t p = i < 0 ? 1 : a->dims[i], q = j < 0 ? 1 : b->dims[j];
+        if (p != q && p != 1 && q != 1)
+            return tarn__call_fail(call, TARN_ESHAPE,
+                                   "a %s, b %s: the batches do not broadcast: sizes %lld and %lld",
+                                   first, second, (long long)p, (long long)q);
+        out->dims[axis] = p == 1 ? q : p;
+    }
+    return TARN_OK;
+}
+
+#define TARN_KERNELS "ops/matmul.inc"
+#include "ops/for_each_float.h"
+
+const tarn__op tarn__op_matmul = {
+    .name = "matmul",
+    .operands = { "a", "b" },
+    .arity = 2,
+    .layout = TARN__MATRICES,
+    .uses = { TARN__USES_IN1, TARN__USES_IN0 },
+    .infer = matmul_infer,
+    .forward = TARN__FLOATS(matmul_forward),
+    .backward = TARN__FLOATS(matmul_backward),
+};
+
+tarn_tensor *tarn_matmul(tarn_tensor *a, tarn_tensor *b)
+{
+    return tarn__apply2(&tarn__op_matmul, a, b, NULL);
+}

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT
+ * op_list.h - every operation, once: X(name) for tarn__op_name. Tests and documentation walk it. */
+#ifndef TARN_OPS_OP_LIST_H
+#define TARN_OPS_OP_LIST_H
+
+#include "ops/op.h"
+
+#define TARN__OP_LIST(X) \
+    X(add)               \
+    X(sub)               \
+    X(mul)               \
+    X(div)               \
+    X(pow)               \
+    X(maximum)           \
+    X(minimum)           \
+    X(add_scalar)        \
+    X(rsub_scalar)       \
+    X(mul_scalar)        \
+    X(div_scalar)        \
+    X(rdiv_scalar)       \
+    X(pow_scalar)        \
+    X(maximum_scalar)    \
+    X(minimum_scalar)    \
+    X(neg)               \
+    X(abs)               \
+    X(exp)               \
+    X(log)               \
+    X(sqrt)              \
+    X(square)            \
+    X(tanh)              \
+    X(sigmoid)           \
+    X(relu)              \
+    X(leaky_relu)        \
+    X(matmul)            \
+    X(affine)            \
+    X(sum)               \
+    X(mean)              \
+    X(max)               \
+    X(min)               \
+    X(argmax)            \
+    X(softmax)           \
+    X(log_softmax)       \
+    X(cross_entropy)     \
+    X(bce_with_logits)   \
+    X(mse)               \
+    X(reshape)           \
+    X(transpose)         \
+    X(slice)             \
+    X(expand)            \
+    X(contiguous)        \
+    X(cast)              \
+    X(dropout)           \
+    X(detach)
+
+#define TARN__OP_EXTERN(name) extern const tarn__op tarn__op_##name;
+TARN__OP_LIST(TARN__OP_EXTERN)
+#undef TARN__OP_EXTERN
+
+/* All of them, in the order of the list; NULL ends it. */
+extern const tarn__op *const tarn__ops[];
+
+#endif

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: MIT
+ * reduce.c - sum and mean, and what all reductions share. */
+#include "ops/reduce.h"
+
+#include "ops/op_list.h"
+
+/* ---- walks */
+
+static void set_block(tarn__reduction *r)
+{
+    const int64_t left = r->outputs.n - r->done;
+    r->block.w = left < TARN__REDUCE_PIECE ? left : TARN__REDUCE_PIECE;
+    r->block.x = r->x + (r->outputs.offset[0] + r->done * r->block.across + r->terms.offset[0]) *
+                            r->bytes;
+}
+
+void tarn__reduction_begin(tarn__reduction *r, const tarn_tensor *x, uint32_t axes)
+{
+    const tarn__layout *const operands[] = { &x->layout };
+    tarn__loop_begin_axes(&r->outputs, &x->layout, ~axes, 1, operands);
+    tarn__loop_begin_axes(&r->terms, &x->layout, axes, 1, operands);
+    r->done = 0;
+    r->bytes = (int64_t)tarn_dtype_size((tarn_dtype)x->layout.dtype);
+    r->x = x->data;
+    r->block.n = r->terms.n;
+    r->block.across = r->outputs.step[0];
+    r->block.along = r->terms.step[0];
+    r->block.place = 0;
+    set_block(r);
+}
+
+bool tarn__reduction_next_block(tarn__reduction *r)
+{
+    const bool more = tarn__loop_next(&r->terms);
+    r->block.place = more ? r->block.place + r->block.n : 0;
+    set_block(r);
+    return more;
+}
+
+bool tarn__reduction_next_piece(tarn__reduction *r)
+{
+    bool more = true;
+    r->done += r->block.w;
+    if (r->done >= r->outputs.n) {
+        r->done = 0;
+        more = tarn__loop_next(&r->outputs);
+    }
+    set_block(r);
+    return more;
+}
+
+/* ---- axes */
+
+/* The axes as bits. */
+static tarn_status axes_bits(const tarn__call *call, const tarn_axes *axes, uint32_t *bits)
+{
+    const tarn_tensor *x = call->in[0];
+    char               text[TARN__DESCRIPTION_BYTES];
+    if (axes->n < 0 || axes->n > TARN_MAX_DIMS)
+        return tarn__call_fail(call, TARN_EARG, "%d axes; 0 (all) to %d are possible", axes->n,
+                               TARN_MAX_DIMS);
+    *bits = axes->n == 0 ? (UINT32_C(1) << x->layout.ndim) - 1 : 0;
+    for (int i = 0; i < axes->n; i++) {
+        const int axis = tarn__axis(&x->layout, axes->axis[i]);
+        if (axis < 0)
+            return tarn__call_fail(call, TARN_EARG, "x %s has no axis %d", tarn__describe(x, text),
+                                   axes->axis[i]);
+        if ((*bits >> axis & 1) != 0)
+            return tarn__call_fail(call, TARN_EARG, "axis %d of x %s is named twice", axes->axis[i],
+                                   tarn__describe(x, text));
+        *bits |= UINT32_C(1) << axis;
+    }
+    return TARN_OK;
+}
+
+tarn_tensor *tarn__apply_reduction(const tarn__op *op, tarn_tensor *x, const tarn_axes *axes)
+{
+    tarn__attr attr = { .keep = axes->keep != 0 };
+    if (x != NULL) {
+        const tarn__call call = { .op = op, .manager = x->manager, .in = { x } };
+        if (axes_bits(&call, axes, &attr.axes) != TARN_OK) return NULL;
+    }
+    return tarn__apply1(op, x, &attr);
+}
+
+/* ---- sum and mean */
+
+/* The layout of dy as if the reduced axes had been kept, so that it broadcasts to x. */
+static tarn__layout kept_layout(const tarn__layout *x, uint32_t axes)
+{
+    tarn__layout kept = *x;
+    for (int axis = 0; axis < x->ndim; axis++)
+        if ((axes >> axis & 1) != 0) kept.dims[axis] = 1;
+    (void)tarn__layout_pack(&kept);
+    return kept;
+}
+
+#define TARN_KERNELS "ops/reduce.inc"
+#include "ops/for_each_float.h"
+
+const tarn__op tarn__op_sum = {
+    .name = "sum",
+    .operands = { "x" },
+    .arity = 1,
+    .layout = TARN__STRIDED,
+    .infer = tarn__infer_reduce,
+    .forward = TARN__FLOATS(sum_forward),
+    .backward = TARN__FLOATS(sum_backward),
+};
+
+const tarn__op tarn__op_mean = {
+    .name = "mean",
+    .operands = { "x" },
+    .arity = 1,
+    .layout = TARN__STRIDED,
+    .infer = tarn__infer_reduce,
+    .forward = TARN__FLOATS(mean_forward),
+    .backward = TARN__FLOATS(mean_backward),
+};
+
+tarn_tensor *tarn_sum(tarn_tensor *x, tarn_axes axes)
+{
+    return tarn__apply_reduction(&tarn__op_sum, x, &axes);
+}
+
+tarn_tensor *tarn_mean(tarn_tensor *x, tarn_axes axes)
+{
+    return tarn__apply_reduction(&tarn__op_mean, x, &axes);
+}

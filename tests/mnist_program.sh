@@ -1,0 +1,207 @@
+#!/usr/bin/env bash
+# Runs the mnist example as its users do: on drawn digits, on MNIST where that is at hand, and with mistakes.
+#
+# Usage: tests/mnist_program.sh PROGRAM
+set -euo pipefail
+
+program=$(realpath "$1")
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+trap 'exit 1' INT TERM
+
+mnist=
+for folder in "${TARN_MNIST_DIR:-}" "$root/data/mnist" "$root/../shared/data/mnist"; do
+    if [[ -n $folder ]] && compgen -G "$folder/train-images?idx3-ubyte*" >/dev/null; then
+        mnist=$(realpath "$folder")
+        break
+    fi
+done
+unset TARN_MNIST_DIR
+# What is drawn goes through files here; nothing may be left of them. There is no data/mnist here either.
+export TMPDIR=$work/tmp
+mkdir "$TMPDIR" "$work/here"
+cd "$work/here"
+
+fail() {
+    echo "FAILED: $*"
+    sed 's/^/    /' "$work/out" "$work/err"
+    exit 1
+}
+
+# run STATUS ARGUMENT... runs the program and expects an exit status; what it says is in $work/out and $work/err.
+run() {
+    local expected=$1 status=0
+    shift
+    "$program" "$@" >"$work/out" 2>"$work/err" || status=$?
+    [[ $status -eq $expected ]] || fail "exit status $status instead of $expected for: $*"
+    [[ -z $(ls -A "$TMPDIR") ]] || fail "temporary files are left: $*"
+}
+
+# refuses STATUS TEXT ARGUMENT... expects one line on stderr with the text, and nothing written.
+refuses() {
+    local status=$1 text=$2
+    shift 2
+    run "$status" "$@"
+    [[ $(wc -l <"$work/err") -eq 1 ]] || fail "not one line on stderr: $*"
+    grep -qF -- "$text" "$work/err" || fail "does not say '$text': $*"
+    [[ -z $(ls -A .) ]] || fail "something was written: $*"
+}
+
+# accuracy prints the number of the last line, after a check of its form.
+accuracy() {
+    local form='^test accuracy ([0-9]+\.[0-9][0-9])% after [0-9]+ epochs?, [0-9]+\.[0-9][0-9] s of training$'
+    [[ $(tail -n 1 "$work/out") =~ $form ]] || fail "the last line is: $(tail -n 1 "$work/out")"
+    echo "${BASH_REMATCH[1]}"
+}
+
+# above NUMBER expects a higher accuracy.
+above() {
+    local reached
+    reached=$(accuracy)
+    awk "BEGIN { exit !($reached > $1) }" || fail "accuracy $reached is not above $1"
+}
+
+digest() { sed -n 's/.*"digest": "\([0-9a-f]*\)".*/\1/p' "$1" | tail -n 1; }
+
+# ---- drawn digits
+
+run 0 --epochs 2 --json "$work/first"
+grep -q "^generated digits" "$work/out" || fail "does not say that the digits are generated"
+above 90
+[[ $(wc -l <"$work/first") -eq 2 ]] || fail "not one line of JSON an epoch"
+if command -v python3 >/dev/null 2>&1; then
+    while IFS= read -r line; do
+        python3 -m json.tool <<<"$line" >/dev/null || fail "no JSON: $line"
+    done <"$work/first"
+fi
+for key in epoch loss test_accuracy seconds pool digest hit_ratio; do
+    grep -q "\"$key\":" "$work/first" || fail "no $key in the JSON"
+done
+grep -q "$(printf '\r')" "$work/out" && fail "a carriage return where there is no terminal"
+
+# The same seed gives the same weights, another seed others.
+run 0 --generated --epochs 2 --json="$work/second"
+[[ $(digest "$work/first") =~ ^[0-9a-f]{16}$ ]] || fail "no digest"
+[[ $(digest "$work/first") == "$(digest "$work/second")" ]] || fail "the same seed gives other weights"
+run 0 --epochs 2 --seed 2 --json "$work/third"
+[[ $(digest "$work/first") != "$(digest "$work/third")" ]] || fail "another seed gives the same weights"
+
+# Every optimiser and other shapes of network.
+run 0 --epochs 1 --optimizer sgd --hidden 64,32 --batch 100
+above 80
+run 0 --epochs 1 --optimizer adamw --lr 2e-3 --threads 2
+above 80
+
+# ---- mistakes
+
+run 0 --help
+grep -q "^Usage: mnist" "$work/out" || fail "no help"
+refuses 2 "--nonsense" --nonsense
+refuses 2 "digits" digits
+refuses 2 "--epochs" --epochs
+for value in 0 -1 1.5 x "" 1x " 1" 9223372036854775808; do
+    refuses 2 "--epochs takes" --epochs "$value" --json file
+    refuses 2 "--batch takes" --batch "$value"
+    refuses 2 "--threads takes" --threads "$value"
+done
+for value in 0 -0.1 nan inf 1e999 1e-999 0x1 x "" 1,5; do
+    refuses 2 "--lr takes" --lr "$value" --json file
+done
+for value in "" 0 "128," ",128" 128,,64 12a 1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17; do
+    refuses 2 "--hidden takes" --hidden "$value"
+done
+refuses 2 "--optimizer takes" --optimizer rmsprop
+refuses 2 "--seed takes" --seed -1
+refuses 2 "--seed takes" --seed 18446744073709551616
+refuses 2 "--json takes" --json ""
+refuses 2 "--generated takes no value" --generated=1
+refuses 2 "training images" --generated --batch 20000 --json file
+
+refuses 1 "no-such" --data no-such --json file
+refuses 1 "train-images" --data "$work" --json file
+TARN_MNIST_DIR=$work refuses 1 "train-images" --json file
+refuses 1 "no-such/file cannot be made" --epochs 1 --json no-such/file
+refuses 1 "a smaller --lr" --epochs 2 --lr 1e30 --optimizer sgd
+if [[ -w /dev/full ]]; then
+    refuses 1 "/dev/full cannot be written" --epochs 1 --json /dev/full
+    status=0
+    "$program" --epochs 1 >/dev/full 2>"$work/err" || status=$?
+    [[ $status -eq 1 ]] || fail "exit status $status when the output is full"
+fi
+status=0
+"$program" --epochs 1 >&- 2>"$work/err" || status=$?
+[[ $status -eq 1 ]] || fail "exit status $status when the output is closed"
+
+# ---- files of its own: twenty black images to train with, ten to test with, all of them of a 3
+
+# bytes COUNT VALUE
+bytes() { head -c "$1" /dev/zero | tr '\0' "\\$2"; }
+
+# idx NAME VALUE SIZE... writes an array of bytes.
+idx() {
+    local name=$1 value=$2 n=1 size
+    shift 2
+    {
+        printf '%b' "\\0\\0\\010\\x$#"
+        for size; do
+            printf '%b' "\\0\\0\\0\\x$(printf '%x' "$size")"
+            n=$((n * size))
+        done
+        bytes "$n" "$value"
+    } >"$data/$name"
+}
+
+# files makes the four of them anew.
+files() {
+    rm -rf "$data"
+    mkdir "$data"
+    idx train-images-idx3-ubyte 0 20 4 5
+    idx train-labels.idx1-ubyte 3 20
+    idx t10k-images.idx3-ubyte 0 10 4 5
+    idx t10k-labels-idx1-ubyte 3 10
+    gzip "$data"/t10k*
+}
+
+data=$work/data
+files
+run 0 --data "$data" --batch 7 --epochs 3
+grep -q "^MNIST from $data" "$work/out" || fail "does not say where the data is from"
+above 99
+TARN_MNIST_DIR=$data run 0 --batch 20 --epochs 1
+grep -q "^MNIST from $data" "$work/out" || fail "does not use TARN_MNIST_DIR"
+
+rm "$data/t10k-labels-idx1-ubyte.gz"
+refuses 1 "has no t10k-labels-idx1-ubyte" --data "$data"
+files
+idx train-labels.idx1-ubyte 3 19
+refuses 1 "19 labels" --data "$data" --batch 7
+files
+idx train-labels.idx1-ubyte 12 20
+refuses 1 "label 0 is 10" --data "$data" --batch 7
+files
+idx train-labels.idx1-ubyte 3 20 1
+refuses 1 "not a list of labels" --data "$data" --batch 7
+files
+idx train-images-idx3-ubyte 0 20
+refuses 1 "not images" --data "$data" --batch 7
+files
+idx train-images-idx3-ubyte 0 20 5 4
+refuses 1 "differ in the size" --data "$data" --batch 7
+files
+head -c 300 "$data/train-images-idx3-ubyte" >"$data/cut"
+mv "$data/cut" "$data/train-images-idx3-ubyte"
+refuses 1 "train-images-idx3-ubyte" --data "$data" --batch 7
+files
+mkdir "$data/train-labels-idx1-ubyte"
+refuses 1 "is a directory" --data "$data" --batch 7
+
+# ---- the real ones
+
+if [[ -n $mnist ]]; then
+    run 0 --data "$mnist" --epochs 1
+    above 94
+else
+    echo "MNIST is not here; only drawn digits were tried"
+fi
+echo "all as it should be"

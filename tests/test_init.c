@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: MIT
+ * test_init.c - initial weights: their distributions, and what they depend on.
+ *
+ * The draws are fixed by the seed, so that nothing here is left to chance. The bounds are those
+ * that an honest generator passes nearly always: six standard errors of the statistic in question
+ * (one failure in 5e8 draws of it). */
+#include <float.h>
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <tarn/tarn.h>
+
+typedef struct fixture {
+    tarn_pool *pool;
+    tarn_manager *tm;
+} fixture;
+
+static int set_up(void **state)
+{
+    static fixture f;
+    f.pool = tarn_pool_create(NULL, NULL);
+    f.tm = tarn_manager_create(&(tarn_manager_options){ .pool = f.pool, .seed = 11 });
+    *state = &f;
+    return f.tm == NULL;
+}
+
+static int tear_down(void **state)
+{
+    fixture *f = *state;
+    assert_int_equal(tarn_manager_destroy(f->tm), 0);
+    assert_int_equal(tarn_pool_get_stats(f->pool).live_blocks, 0);
+    assert_int_equal(tarn_pool_destroy(f->pool), TARN_OK);
+    return 0;
+}
+
+/* What is measured of the elements of a parameter. */
+typedef struct sample {
+    int64_t n;
+    double min, max, mean, variance, fourth; /* central moments */
+} sample;
+
+static double element(tarn_tensor *t, int64_t i)
+{
+    return tarn_get_dtype(t) == TARN_F32 ? (double)((const float *)tarn_data(t))[i]
+                                         : ((const double *)tarn_data(t))[i];
+}
+
+static sample measure(tarn_tensor *t)
+{
+    sample s = { .n = tarn_numel(t), .min = INFINITY, .max = -INFINITY };
+    for (int64_t i = 0; i < s.n; i++) {
+        const double x = element(t, i);
+        s.min = fmin(s.min, x);
+        s.max = fmax(s.max, x);
+        s.mean += x / (double)s.n;
+    }
+    for (int64_t i = 0; i < s.n; i++) {
+        const double d = element(t, i) - s.mean;
+        s.variance += d * d / (double)s.n;
+        s.fourth += d * d * d * d / (double)s.n;
+    }
+    return s;
+}
+
+/* The mean of n draws has the standard error s / sqrt(n), their variance s^2 sqrt((k - 1) / n),
+ * with k the kurtosis. */
+static void check_moments(sample s, double mean, double deviation, double kurtosis)
+{
+    const double n = (double)s.n, variance = deviation * deviation;
+    assert_true(fabs(s.mean - mean) <= 6 * deviation / sqrt(n));
+    assert_true(fabs(s.variance - variance) <= 6 * variance * sqrt((kurtosis - 1) / n));
+}
+
+/* Within the bounds, and close to both: the largest of n uniform draws is below 1 - 20/n once in
+ * e^20 times. */
+static void check_uniform(tarn_tensor *t, double low, double high)
+{
+    const sample s = measure(t);
+    const double width = high - low,
+                 ulp = tarn_get_dtype(t) == TARN_F32 ? FLT_EPSILON : DBL_EPSILON;
+    const double slack = ulp * fmax(fabs(low), fabs(high));
+    assert_true(s.min >= low - slack && s.max <= high + slack);
+    assert_true(s.min <= low + 20 * width / (double)s.n &&
+                s.max >= high - 20 * width / (double)s.n);
+    check_moments(s, (low + high) / 2, width / sqrt(12), 1.8);
+
+    /* Ten bins of n/10 each: chi squared with 9 degrees of freedom exceeds 60 once in 1e9 times. */
+    double bins[10] = { 0 }, chi = 0;
+    for (int64_t i = 0; i < s.n; i++) {
+        const int bin = (int)((element(t, i) - low) / width * 10);
+        bins[bin < 0 ? 0 : bin > 9 ? 9 : bin]++;
+    }
+    for (int i = 0; i < 10; i++) {
+        const double expected = (double)s.n / 10;
+        chi += (bins[i] - expected) * (bins[i] - expected) / expected;
+    }
+    assert_true(chi < 60);
+}
+
+/* The fourth moment, 3 s^4, has the standard error s^4 sqrt(96 / n). */
+static void check_normal(tarn_tensor *t, double mean, double deviation)
+{
+    const sample s = measure(t);
+    const double fourth = pow(deviation, 4);
+    check_moments(s, mean, deviation, 3);
+    assert_true(fabs(s.fourth - 3 * fourth) <= 6 * fourth * sqrt(96 / (double)s.n));
+    assert_true(s.max > mean + 3 * deviation && s.min < mean - 3 * deviation);
+}
+
+static void test_distributions(void **state)
+{
+    fixture *f = *state;
+    tarn_module *root = tarn_module_create(f->tm);
+    const double in = 300, out = 200;
+    const tarn_shape shape = TARN_SHAPE(200, 300);
+    const struct {
+        tarn_init init;
+        bool normal;
+        double a, b; /* bounds, or mean and deviation */
+    } cases[] = {
+        { { 0 }, false, -sqrt(6 / in), sqrt(6 / in) },
+        { { .kind = TARN_INIT_DEFAULT, .gain = 1 }, false, -sqrt(3 / in), sqrt(3 / in) },
+        { { .kind = TARN_INIT_UNIFORM, .a = -1, .b = 3 }, false, -1, 3 },
+        { { .kind = TARN_INIT_NORMAL, .a = 5, .b = 0.5 }, true, 5, 0.5 },
+        { { .kind = TARN_INIT_XAVIER_UNIFORM },
+          false,
+          -sqrt(6 / (in + out)),
+          sqrt(6 / (in + out)) },
+        { { .kind = TARN_INIT_XAVIER_NORMAL, .gain = 3 }, true, 0, 3 * sqrt(2 / (in + out)) },
+        { { .kind = TARN_INIT_KAIMING_UNIFORM, .gain = 2 },
+          false,
+          -2 * sqrt(3 / in),
+          2 * sqrt(3 / in) },
+        { { .kind = TARN_INIT_KAIMING_NORMAL }, true, 0, sqrt(2 / in) },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        for (int wide = 0; wide < 2; wide++) {
+            char name[] = { wide ? 'd' : 'f', (char)('0' + i), '\0' };
+            tarn_tensor *t = tarn_module_add_parameter(root, name, wide ? TARN_F64 : TARN_F32,
+                                                       shape, &cases[i].init);
+            assert_non_null(t);
+            if (cases[i].normal) check_normal(t, cases[i].a, cases[i].b);
+            else check_uniform(t, cases[i].a, cases[i].b);
+        }
+    }
+}
+
+/* The fans of a convolution's weight (O, I, h, w), of a vector and of a scalar. */
+static void test_fans(void **state)
+{
+    fixture *f = *state;
+    tarn_module *root = tarn_module_create(f->tm);
+    const tarn_init kaiming = { .kind = TARN_INIT_KAIMING_UNIFORM, .gain = 1 };
+    const tarn_init xavier = { .kind = TARN_INIT_XAVIER_UNIFORM };
+    tarn_tensor *t =
+        tarn_module_add_parameter(root, "conv", TARN_F64, TARN_SHAPE(40, 30, 5, 5), &kaiming);
+    check_uniform(t, -sqrt(3. / 750), sqrt(3. / 750));
+    t = tarn_module_add_parameter(root, "conv_x", TARN_F64, TARN_SHAPE(40, 30, 5, 5), &xavier);
+    check_uniform(t, -sqrt(6. / (750 + 1000)), sqrt(6. / (750 + 1000)));
+    t = tarn_module_add_parameter(root, "vector", TARN_F64, TARN_SHAPE(10000), &kaiming);
+    check_uniform(t, -sqrt(3.), sqrt(3.));
+    t = tarn_module_add_parameter(root, "scalar", TARN_F64, TARN_SCALAR, &kaiming);
+    assert_true(fabs(tarn_item(t)) <= sqrt(3.) && tarn_item(t) != 0);
+    assert_non_null(tarn_module_add_parameter(root, "none", TARN_F32, TARN_SHAPE(4, 0), &xavier));
+}
+
+static void test_constants(void **state)
+{
+    fixture *f = *state;
+    tarn_module *root = tarn_module_create(f->tm);
+    const tarn_init c = { .kind = TARN_INIT_CONSTANT, .a = -1.25 };
+    const sample s = measure(tarn_module_add_parameter(root, "c", TARN_F32, TARN_SHAPE(9, 9), &c));
+    assert_true(s.min == -1.25 && s.max == -1.25);
+    const sample b = measure(tarn_module_add_parameter(root, "b", TARN_F64, TARN_SHAPE(9), NULL));
+    assert_true(b.min == 0 && b.max == 0);
+    const tarn_init point = { .kind = TARN_INIT_UNIFORM, .a = 2, .b = 2 };
+    const sample p = measure(tarn_module_add_parameter(root, "p", TARN_F64, TARN_SHAPE(9), &point));
+    assert_true(p.min == 2 && p.max == 2);
+}
+
+static void test_refused(void **state)
+{
+    fixture *f = *state;
+    tarn_module *root = tarn_module_create(f->tm);
+    const tarn_init bad[] = {
+        { .kind = TARN_INIT_CONSTANT, .a = NAN },
+        { .kind = TARN_INIT_CONSTANT, .a = INFINITY },
+        { .kind = TARN_INIT_CONSTANT, .a = 1e39 }, /* no F32 */
+        { .kind = TARN_INIT_UNIFORM, .a = 1, .b = 0 },
+        { .kind = TARN_INIT_UNIFORM, .a = -INFINITY, .b = 0 },
+        { .kind = TARN_INIT_UNIFORM, .a = 0, .b = NAN },
+        { .kind = TARN_INIT_NORMAL, .a = 0, .b = -1 },
+        { .kind = TARN_INIT_NORMAL, .a = NAN, .b = 1 },
+        { .kind = TARN_INIT_NORMAL, .a = 0, .b = INFINITY },
+        { .kind = TARN_INIT_XAVIER_NORMAL, .gain = -1 },
+        { .kind = TARN_INIT_KAIMING_UNIFORM, .gain = NAN },
+        { .kind = TARN_INIT_DEFAULT, .gain = INFINITY },
+        { .kind = (tarn_init_kind)77 },
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        assert_null(tarn_module_add_parameter(root, "w", TARN_F32, TARN_SHAPE(3, 3), &bad[i]));
+        assert_int_equal(tarn_error_code(f->tm), TARN_EARG);
+        assert_non_null(strstr(tarn_error_message(f->tm), "\"w\""));
+        tarn_clear_error(f->tm);
+    }
+    assert_int_equal(tarn_module_parameter_count(root), 0);
+    assert_int_equal(tarn_pool_get_stats(f->pool).live_blocks, 0);
+}
+
+/* ---- what the draws depend on */
+
+static bool same(tarn_tensor *a, tarn_tensor *b)
+{
+    assert_non_null(a);
+    assert_non_null(b);
+    const size_t bytes = (size_t)tarn_numel(a) * tarn_dtype_size(tarn_get_dtype(a));
+    return tarn_numel(a) == tarn_numel(b) && memcmp(tarn_data(a), tarn_data(b), bytes) == 0;
+}
+
+static tarn_tensor *weight(tarn_module *m, const char *name)
+{
+    return tarn_module_add_parameter(m, name, TARN_F32, TARN_SHAPE(8, 8), NULL);
+}
+
+static void test_nets_differ(void **state)
+{
+    fixture *f = *state;
+    tarn_module *one = tarn_module_create(f->tm), *two = tarn_module_create(f->tm);
+    assert_false(same(weight(one, "w"), weight(two, "w")));
+    assert_false(same(weight(one, "u"), weight(one, "v")));
+    tarn_module *child = tarn_module_add_child(one, "child");
+    assert_false(same(weight(child, "w"), tarn_module_find(one, "w")));
+}
+
+/* Names are joined with a dot before they are hashed: "a.bc" and "ab.c" are two places. */
+static void test_paths_differ(void **state)
+{
+    fixture *f = *state;
+    tarn_module *root = tarn_module_create(f->tm);
+    tarn_tensor *t = weight(tarn_module_add_child(root, "a"), "bc");
+    tarn_tensor *u = weight(tarn_module_add_child(root, "ab"), "c");
+    assert_false(same(t, u));
+}
+
+static void test_seed_and_order(void **state)
+{
+    fixture *f = *state;
+    tarn_manager *twin =
+        tarn_manager_create(&(tarn_manager_options){ .pool = f->pool, .seed = 11 });
+    tarn_manager *other =
+        tarn_manager_create(&(tarn_manager_options){ .pool = f->pool, .seed = 12 });
+    tarn_module *a = tarn_module_create(f->tm), *b = tarn_module_create(twin);
+    tarn_module *c = tarn_module_create(other);
+
+    tarn_linear a1 = tarn_linear_create(a, "l1", 10, 20), a2 = tarn_linear_create(a, "l2", 20, 5);
+    tarn_random_normal(twin, TARN_F32, TARN_SHAPE(100), 0, 1, 0);
+    tarn_linear b2 = tarn_linear_create(b, "l2", 20, 5), b1 = tarn_linear_create(b, "l1", 10, 20);
+    tarn_linear c1 = tarn_linear_create(c, "l1", 10, 20);
+    assert_true(same(a1.weight, b1.weight) && same(a2.weight, b2.weight));
+    assert_false(same(a1.weight, c1.weight));
+
+    /* Same seed, same order, same digest; and the second net of each manager is the same again. */
+    tarn_module *a_next = tarn_module_create(f->tm), *b_next = tarn_module_create(twin);
+    assert_true(same(weight(a_next, "w"), weight(b_next, "w")));
+    assert_true(tarn_module_digest(a_next) == tarn_module_digest(b_next));
+    assert_int_equal(tarn_manager_destroy(twin), 0);
+    assert_int_equal(tarn_manager_destroy(other), 0);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(test_distributions),  TEST(test_fans),        TEST(test_constants),
+        TEST(test_refused),        TEST(test_nets_differ), TEST(test_paths_differ),
+        TEST(test_seed_and_order),
+    };
+#undef TEST
+    return cmocka_run_group_tests_name("init", tests, NULL, NULL);
+}

@@ -1,0 +1,527 @@
+/* SPDX-License-Identifier: MIT
+ * test_loader.c - batches: which rows, in what order, as what numbers, in whose memory. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <tarn/tarn.h>
+
+typedef struct fixture {
+    tarn_pool *pool;
+    tarn_manager *tm;
+} fixture;
+
+static int set_up(void **state)
+{
+    static fixture f;
+    f.pool = tarn_pool_create(NULL, NULL);
+    f.tm = tarn_manager_create(&(tarn_manager_options){ .pool = f.pool, .seed = 5 });
+    *state = &f;
+    return f.tm == NULL;
+}
+
+static int tear_down(void **state)
+{
+    fixture *f = *state;
+    assert_int_equal(tarn_manager_destroy(f->tm), 0);
+    assert_int_equal(tarn_pool_get_stats(f->pool).live_blocks, 0);
+    assert_int_equal(tarn_pool_destroy(f->pool), TARN_OK);
+    return 0;
+}
+
+static void expect_error(tarn_manager *tm, tarn_status code, const char *part)
+{
+    assert_int_equal(tarn_error_code(tm), code);
+    if (strstr(tarn_error_message(tm), part) == NULL)
+        fail_msg("\"%s\" is not in \"%s\"", part, tarn_error_message(tm));
+    tarn_clear_error(tm);
+}
+
+/* Rows (i, 10 i, 100 i) as F32, and labels i as I64. */
+typedef struct data {
+    tarn_tensor *x, *y;
+} data;
+
+static data make_data(tarn_manager *tm, int64_t rows)
+{
+    data d = { tarn_zeros(tm, TARN_F32, TARN_SHAPE(rows, 3)),
+               tarn_arange(tm, TARN_I64, 0, (double)rows, 1) };
+    float *x = tarn_data_mut(d.x);
+    for (int64_t i = 0; i < rows; i++)
+        for (int j = 0; j < 3; j++) x[i * 3 + j] = (float)((double)i * pow(10, j));
+    return d;
+}
+
+enum { MAX_ROWS = 100 };
+
+/* Runs one epoch, checks each batch against its labels, and notes the rows in the order in which
+ * they came. */
+static int64_t run_epoch(tarn_loader *loader, int64_t batch_size, int64_t order[MAX_ROWS])
+{
+    tarn_tensor *x, *y;
+    int64_t n = 0, batches = 0;
+    while (tarn_loader_next(loader, &x, &y)) {
+        const int64_t rows = tarn_dim(x, 0);
+        assert_true(rows >= 1 && rows <= batch_size);
+        assert_int_equal(tarn_dim(x, 1), 3);
+        assert_int_equal(tarn_dim(y, 0), rows);
+        const float *values = tarn_data(x);
+        const int64_t *labels = tarn_data(y);
+        for (int64_t i = 0; i < rows; i++) {
+            for (int j = 0; j < 3; j++)
+                assert_true(values[i * 3 + j] == (float)((double)labels[i] * pow(10, j)));
+            order[n++] = labels[i];
+        }
+        batches++;
+    }
+    assert_null(x);
+    assert_null(y);
+    assert_int_equal(batches, tarn_loader_batches(loader));
+    return n;
+}
+
+static void check_permutation(const int64_t *order, int64_t n)
+{
+    bool seen[MAX_ROWS] = { false };
+    for (int64_t i = 0; i < n; i++) {
+        assert_true(order[i] >= 0 && order[i] < n && !seen[order[i]]);
+        seen[order[i]] = true;
+    }
+}
+
+/* ---- which rows */
+
+static void test_every_row_once(void **state)
+{
+    fixture *f = *state;
+    const data d = make_data(f->tm, 23);
+    int64_t order[MAX_ROWS];
+    for (int64_t batch_size = 1; batch_size <= 25; batch_size++) {
+        for (int shuffle = 0; shuffle < 2; shuffle++) {
+            tarn_loader *loader = tarn_loader_create(
+                d.x, d.y, &(tarn_loader_options){ .batch_size = batch_size, .shuffle = shuffle });
+            assert_int_equal(tarn_loader_rows(loader), 23);
+            assert_int_equal(tarn_loader_batches(loader), (23 + batch_size - 1) / batch_size);
+            for (int epoch = 0; epoch < 2; epoch++) {
+                assert_int_equal(run_epoch(loader, batch_size, order), 23);
+                assert_int_equal(tarn_loader_epoch(loader), epoch);
+                check_permutation(order, 23);
+                for (int64_t i = 0; i < 23 && !shuffle; i++) assert_int_equal(order[i], i);
+            }
+            tarn_loader_destroy(loader);
+        }
+    }
+}
+
+static void test_drop_last(void **state)
+{
+    fixture *f = *state;
+    const data d = make_data(f->tm, 23);
+    int64_t order[MAX_ROWS];
+    tarn_loader *loader =
+        tarn_loader_create(d.x, d.y, &(tarn_loader_options){ .batch_size = 5, .drop_last = true });
+    assert_int_equal(tarn_loader_batches(loader), 4);
+    assert_int_equal(run_epoch(loader, 5, order), 20);
+    loader =
+        tarn_loader_create(d.x, d.y, &(tarn_loader_options){ .batch_size = 24, .drop_last = true });
+    assert_int_equal(run_epoch(loader, 24, order), 0);
+    loader = tarn_loader_create(d.x, d.y, NULL);
+    assert_int_equal(tarn_loader_batches(loader), 1); /* of 32 */
+    assert_int_equal(run_epoch(loader, 32, order), 23);
+}
+
+static void test_no_rows(void **state)
+{
+    fixture *f = *state;
+    const data d = make_data(f->tm, 0);
+    tarn_loader *loader = tarn_loader_create(d.x, d.y, &(tarn_loader_options){ .shuffle = true });
+    tarn_tensor *x, *y;
+    assert_non_null(loader);
+    for (int i = 0; i < 3; i++) assert_false(tarn_loader_next(loader, &x, &y));
+    assert_int_equal(tarn_loader_batches(loader), 0);
+
+    tarn_tensor *empty_rows = tarn_zeros(f->tm, TARN_F32, TARN_SHAPE(4, 0));
+    loader = tarn_loader_create(empty_rows, NULL, &(tarn_loader_options){ .batch_size = 3 });
+    assert_true(tarn_loader_next(loader, &x, NULL));
+    assert_int_equal(tarn_dim(x, 0), 3);
+    assert_int_equal(tarn_numel(x), 0);
+}
+
+/* ---- order */
+
+static bool same_order(const int64_t *a, const int64_t *b, int64_t n)
+{
+    return memcmp(a, b, (size_t)n * sizeof *a) == 0;
+}
+
+static void test_shuffle(void **state)
+{
+    fixture *f = *state;
+    const data d = make_data(f->tm, 50);
+    int64_t first[3][MAX_ROWS], other[MAX_ROWS];
+    const tarn_loader_options o = { .batch_size = 8, .shuffle = true };
+    tarn_loader *loader = tarn_loader_create(d.x, d.y, &o);
+    for (int epoch = 0; epoch < 3; epoch++) run_epoch(loader, 8, first[epoch]);
+    assert_false(same_order(first[0], first[1], 50) || same_order(first[1], first[2], 50));
+
+    /* The batch size, another loader, and going back change nothing. */
+    tarn_loader *twin =
+        tarn_loader_create(d.x, d.y, &(tarn_loader_options){ .batch_size = 7, .shuffle = true });
+    run_epoch(twin, 7, other);
+    assert_true(same_order(first[0], other, 50));
+    assert_int_equal(tarn_loader_seek(twin, 2), TARN_OK);
+    run_epoch(twin, 7, other);
+    assert_true(same_order(first[2], other, 50));
+    assert_int_equal(tarn_loader_epoch(twin), 2);
+    tarn_tensor *x;
+    assert_true(tarn_loader_next(twin, &x, NULL));
+    assert_int_equal(tarn_loader_seek(twin, 1), TARN_OK); /* in the middle of an epoch */
+    run_epoch(twin, 7, other);
+    assert_true(same_order(first[1], other, 50));
+    assert_int_equal(tarn_loader_seek(twin, -1), TARN_EARG);
+    expect_error(f->tm, TARN_EARG, "epoch -1");
+
+    /* The stream and the seed do. */
+    tarn_loader *streamed = tarn_loader_create(
+        d.x, d.y, &(tarn_loader_options){ .batch_size = 8, .shuffle = true, .stream = 1 });
+    run_epoch(streamed, 8, other);
+    assert_false(same_order(first[0], other, 50));
+    tarn_manager *tm = tarn_manager_create(&(tarn_manager_options){ .pool = f->pool, .seed = 6 });
+    const data e = make_data(tm, 50);
+    run_epoch(tarn_loader_create(e.x, e.y, &o), 8, other);
+    assert_false(same_order(first[0], other, 50));
+    assert_int_equal(tarn_manager_destroy(tm), 0);
+}
+
+/* Each row comes first about as often as any other: over 2000 epochs of 10 rows, chi squared with 9
+ * degrees of freedom exceeds 60 once in 1e9 times. So for the last place. */
+static void test_shuffle_is_fair(void **state)
+{
+    fixture *f = *state;
+    const data d = make_data(f->tm, 10);
+    tarn_loader *loader =
+        tarn_loader_create(d.x, d.y, &(tarn_loader_options){ .batch_size = 10, .shuffle = true });
+    double first[10] = { 0 }, last[10] = { 0 }, chi_first = 0, chi_last = 0;
+    for (int epoch = 0; epoch < 2000; epoch++) {
+        int64_t order[MAX_ROWS];
+        run_epoch(loader, 10, order);
+        first[order[0]]++;
+        last[order[9]]++;
+    }
+    for (int i = 0; i < 10; i++) {
+        chi_first += (first[i] - 200) * (first[i] - 200) / 200;
+        chi_last += (last[i] - 200) * (last[i] - 200) / 200;
+    }
+    assert_true(chi_first < 60 && chi_last < 60);
+}
+
+/* ---- as what numbers */
+
+static void test_types(void **state)
+{
+    fixture *f = *state;
+    const tarn_dtype types[] = { TARN_F32, TARN_F64, TARN_I32, TARN_I64, TARN_U8 };
+    for (int from = 0; from < 5; from++) {
+        for (int to = 0; to < 2; to++) {
+            tarn_tensor *source = tarn_cast(tarn_arange(f->tm, TARN_F64, 0, 200, 1), types[from]);
+            source = tarn_reshape(source, TARN_SHAPE(20, 2, 5));
+            tarn_loader *loader = tarn_loader_create(
+                source, source,
+                &(tarn_loader_options){
+                    .batch_size = 6, .dtype = types[to], .scale = 1. / 255, .shift = 100 });
+            tarn_tensor *x, *y;
+            double value = 0;
+            while (tarn_loader_next(loader, &x, &y)) {
+                assert_int_equal(tarn_get_dtype(x), types[to]);
+                assert_int_equal(tarn_get_dtype(y), types[from]);
+                assert_int_equal(tarn_ndim(x), 3);
+                const tarn_tensor *as_double = tarn_cast(y, TARN_F64);
+                const double *targets = tarn_data((tarn_tensor *)as_double);
+                for (int64_t i = 0; i < tarn_numel(x); i++, value++) {
+                    const double expected = (value - 100) * (1. / 255);
+                    assert_true(targets[i] == value);
+                    if (types[to] == TARN_F64)
+                        assert_true(((const double *)tarn_data(x))[i] == expected);
+                    else assert_true(((const float *)tarn_data(x))[i] == (float)expected);
+                }
+            }
+            assert_true(value == 200);
+            assert_true(tarn_ok(f->tm));
+        }
+    }
+}
+
+static void test_flatten(void **state)
+{
+    fixture *f = *state;
+    tarn_tensor *images = tarn_ones(f->tm, TARN_U8, TARN_SHAPE(9, 4, 5, 2));
+    tarn_tensor *vector = tarn_ones(f->tm, TARN_U8, TARN_SHAPE(9));
+    const tarn_loader_options o = { .batch_size = 4, .flatten = true };
+    tarn_tensor *x, *y;
+    assert_true(tarn_loader_next(tarn_loader_create(images, images, &o), &x, &y));
+    assert_int_equal(tarn_ndim(x), 2);
+    assert_int_equal(tarn_dim(x, 0), 4);
+    assert_int_equal(tarn_dim(x, 1), 40);
+    assert_int_equal(tarn_ndim(y), 4);
+    assert_true(tarn_loader_next(tarn_loader_create(vector, NULL, &o), &x, NULL));
+    assert_int_equal(tarn_ndim(x), 2);
+    assert_int_equal(tarn_dim(x, 1), 1);
+}
+
+static void test_strided_sources(void **state)
+{
+    fixture *f = *state;
+    const data d = make_data(f->tm, 12);
+    tarn_tensor *columns = tarn_transpose(tarn_contiguous(tarn_transpose(d.x, 0, 1)), 0, 1);
+    assert_false(tarn_is_contiguous(columns));
+    int64_t order[MAX_ROWS];
+    run_epoch(tarn_loader_create(columns, d.y, &(tarn_loader_options){ .batch_size = 5 }), 5,
+              order);
+
+    tarn_tensor *repeated =
+        tarn_expand(tarn_full(f->tm, TARN_F32, TARN_SHAPE(1, 2), 3), TARN_SHAPE(6, 2));
+    tarn_tensor *x;
+    assert_true(tarn_loader_next(tarn_loader_create(repeated, NULL, NULL), &x, NULL));
+    assert_true(((const float *)tarn_data(x))[11] == 3);
+    tarn_tensor *zeros = tarn_zeros(f->tm, TARN_F32, TARN_SHAPE(3, 2));
+    assert_true(tarn_loader_next(tarn_loader_create(zeros, NULL, NULL), &x, NULL));
+    assert_true(((const float *)tarn_data(x))[5] == 0);
+}
+
+/* ---- in whose memory */
+
+static void test_data_outlive_their_scope(void **state)
+{
+    fixture *f = *state;
+    tarn_loader *loader;
+    {
+        TARN_SCOPE(f->tm);
+        const data d = make_data(f->tm, 20);
+        loader = tarn_loader_create(d.x, d.y, &(tarn_loader_options){ .batch_size = 6 });
+    }
+    int64_t order[MAX_ROWS];
+    assert_int_equal(run_epoch(loader, 6, order), 20);
+    tarn_loader_destroy(loader);
+    assert_int_equal(tarn_pool_get_stats(f->pool).live_blocks, 0);
+}
+
+static void test_retained_batch_survives(void **state)
+{
+    fixture *f = *state;
+    const data d = make_data(f->tm, 10);
+    tarn_loader *loader = tarn_loader_create(d.x, d.y, &(tarn_loader_options){ .batch_size = 4 });
+    tarn_tensor *x[4], *y;
+    for (int i = 0; i < 3; i++) {
+        assert_true(tarn_loader_next(loader, &x[i], &y));
+        tarn_retain(x[i]);
+    }
+    assert_false(tarn_loader_next(loader, &x[3], &y));
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(tarn_dim(x[i], 0), i < 2 ? 4 : 2);
+        assert_true(((const float *)tarn_data(x[i]))[3] == (float)(4 * i + 1));
+    }
+    tarn_loader_destroy(loader);
+    for (int i = 0; i < 3; i++) {
+        assert_true(((const float *)tarn_data(x[i]))[3] == (float)(4 * i + 1));
+        tarn_release(x[i]);
+    }
+    assert_true(tarn_ok(f->tm));
+}
+
+/* A view shares the batch's memory, and so holds it; released in time, both are free for the next
+ * batch. */
+static void test_views_hold_a_batch(void **state)
+{
+    fixture *f = *state;
+    const data d = make_data(f->tm, 12);
+    tarn_loader *loader = tarn_loader_create(d.x, NULL, &(tarn_loader_options){ .batch_size = 4 });
+    TARN_SCOPE(f->tm);
+    tarn_tensor *x, *next;
+    assert_true(tarn_loader_next(loader, &x, NULL));
+    tarn_tensor *row = tarn_slice(x, 0, 1, 2);
+    assert_true(tarn_loader_next(loader, &next, NULL));
+    assert_true(((const float *)tarn_data(row))[0] == 1);
+    assert_true(((const float *)tarn_data(next))[0] == 4);
+    const void *memory = tarn_data(next);
+    assert_true(tarn_loader_next(loader, &x, NULL));
+    assert_ptr_equal(tarn_data(x), memory);
+}
+
+/* What backward still needs is not overwritten: the gradient is that of the batch it was computed
+ * from. */
+static void test_saved_batch(void **state)
+{
+    fixture *f = *state;
+    const data d = make_data(f->tm, 8);
+    tarn_loader *loader = tarn_loader_create(d.x, NULL, &(tarn_loader_options){ .batch_size = 2 });
+    tarn_module *m = tarn_module_create(f->tm);
+    tarn_tensor *w = tarn_module_add_parameter(m, "w", TARN_F32, TARN_SHAPE(3), NULL);
+    TARN_SCOPE(f->tm);
+    tarn_tensor *x, *later;
+    assert_true(tarn_loader_next(loader, &x, NULL));
+    assert_true(tarn_loader_next(loader, &x, NULL)); /* rows 2 and 3 */
+    tarn_tensor *loss = tarn_sum(tarn_mul(x, w), TARN_ALL_AXES);
+    assert_true(tarn_loader_next(loader, &later, NULL));
+    assert_int_equal(tarn_backward(loss), TARN_OK);
+    assert_true(((const float *)tarn_data(tarn_grad(w)))[2] == 500);
+}
+
+/* A batch that a user made a leaf keeps its gradient to itself. */
+static void test_leaf_batch(void **state)
+{
+    fixture *f = *state;
+    const data d = make_data(f->tm, 8);
+    tarn_loader *loader = tarn_loader_create(d.x, NULL, &(tarn_loader_options){ .batch_size = 4 });
+    tarn_tensor *x;
+    assert_true(tarn_loader_next(loader, &x, NULL));
+    assert_non_null(tarn_require_grad(x));
+    assert_true(tarn_loader_next(loader, &x, NULL));
+    assert_false(tarn_requires_grad(x));
+}
+
+static void test_steady_state(void **state)
+{
+    fixture *f = *state;
+    const data d = make_data(f->tm, 90);
+    tarn_loader *loader =
+        tarn_loader_create(d.x, d.y, &(tarn_loader_options){ .batch_size = 8, .shuffle = true });
+    tarn_module *m = tarn_module_create(f->tm);
+    tarn_linear l = tarn_linear_create(m, "l", 3, 2);
+    tarn_pool_stats first = { 0 };
+    for (int epoch = 0; epoch < 4; epoch++) {
+        tarn_tensor *x;
+        while (tarn_loader_next(loader, &x, NULL)) {
+            TARN_SCOPE(f->tm);
+            assert_int_equal(tarn_backward(tarn_sum(tarn_linear_forward(&l, x), TARN_ALL_AXES)),
+                             TARN_OK);
+        }
+        const tarn_pool_stats s = tarn_pool_get_stats(f->pool);
+        if (epoch == 0) first = s;
+        assert_int_equal(s.system_allocations, first.system_allocations);
+        assert_int_equal(s.live_blocks, first.live_blocks);
+        assert_int_equal(s.current_usage, first.current_usage);
+    }
+}
+
+/* ---- failures */
+
+static void test_short_memory(void **state)
+{
+    fixture *f = *state;
+    const data d = make_data(f->tm, 10);
+    const size_t blocks = tarn_pool_get_stats(f->pool).live_blocks;
+    tarn_tensor *flipped = tarn_transpose(tarn_zeros(f->tm, TARN_F32, TARN_SHAPE(4, 10)), 0, 1);
+    tarn_pool_fail_acquisition(f->pool, 1);
+    assert_null(tarn_loader_create(d.x, flipped, NULL));
+    expect_error(f->tm, TARN_ENOMEM, "");
+    assert_int_equal(tarn_pool_get_stats(f->pool).live_blocks, blocks + 1);
+
+    tarn_loader *loader = tarn_loader_create(d.x, d.y, &(tarn_loader_options){ .batch_size = 4 });
+    tarn_tensor *x, *y;
+    for (uint64_t n = 1; n <= 2; n++) {
+        tarn_pool_fail_acquisition(f->pool, n);
+        assert_false(tarn_loader_next(loader, &x, &y));
+        assert_null(x);
+        assert_null(y);
+        expect_error(f->tm, TARN_ENOMEM, "");
+    }
+    assert_true(tarn_loader_next(loader, &x, &y)); /* still the first batch */
+    assert_int_equal(((const int64_t *)tarn_data(y))[0], 0);
+}
+
+static void test_held_error(void **state)
+{
+    fixture *f = *state;
+    const data d = make_data(f->tm, 10);
+    tarn_loader *loader = tarn_loader_create(d.x, d.y, &(tarn_loader_options){ .batch_size = 4 });
+    tarn_tensor *x, *y;
+    assert_true(tarn_loader_next(loader, &x, &y));
+    tarn_zeros(f->tm, TARN_F32, TARN_SHAPE(-1));
+    assert_false(tarn_loader_next(loader, &x, &y));
+    assert_null(x);
+    assert_null(y);
+    tarn_clear_error(f->tm);
+    assert_true(tarn_loader_next(loader, &x, &y)); /* goes on where it was */
+    assert_int_equal(((const int64_t *)tarn_data(y))[0], 4);
+}
+
+static void test_refused(void **state)
+{
+    fixture *f = *state;
+    const data d = make_data(f->tm, 10), e = make_data(f->tm, 11);
+    assert_null(tarn_loader_create(d.x, e.y, NULL));
+    expect_error(f->tm, TARN_ESHAPE, "[10,3]");
+    assert_null(tarn_loader_create(tarn_full(f->tm, TARN_F32, TARN_SCALAR, 1), NULL, NULL));
+    expect_error(f->tm, TARN_ESHAPE, "rows");
+    const tarn_loader_options bad[] = { { .batch_size = -1 },
+                                        { .scale = NAN },
+                                        { .shift = INFINITY },
+                                        { .dtype = TARN_I32 },
+                                        { .dtype = (tarn_dtype)50 } };
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        assert_null(tarn_loader_create(d.x, d.y, &bad[i]));
+        expect_error(f->tm, TARN_EARG, "tarn_loader_create");
+    }
+    tarn_manager *tm = tarn_manager_create(&(tarn_manager_options){ .pool = f->pool });
+    assert_null(tarn_loader_create(d.x, tarn_zeros(tm, TARN_F32, TARN_SHAPE(10)), NULL));
+    expect_error(f->tm, TARN_ESTATE, "manager");
+    assert_int_equal(tarn_manager_destroy(tm), 0);
+}
+
+static void test_null(void **state)
+{
+    fixture *f = *state;
+    tarn_tensor *x = (tarn_tensor *)&x, *y = (tarn_tensor *)&y;
+    assert_null(tarn_loader_create(NULL, NULL, NULL));
+    assert_false(tarn_loader_next(NULL, &x, &y));
+    assert_null(x);
+    assert_null(y);
+    assert_false(tarn_loader_next(NULL, NULL, NULL));
+    assert_int_equal(tarn_loader_batches(NULL), 0);
+    assert_int_equal(tarn_loader_rows(NULL), 0);
+    assert_int_equal(tarn_loader_epoch(NULL), 0);
+    assert_int_equal(tarn_loader_seek(NULL, 0), TARN_EARG);
+    tarn_loader_destroy(NULL);
+
+    const data d = make_data(f->tm, 4);
+    assert_null(tarn_loader_create(NULL, d.y, NULL));
+    expect_error(f->tm, TARN_EARG, "inputs are NULL");
+    tarn_loader *loader = tarn_loader_create(d.x, NULL, &(tarn_loader_options){ .batch_size = 2 });
+    y = (tarn_tensor *)&y;
+    assert_true(tarn_loader_next(loader, NULL, NULL));
+    assert_true(tarn_loader_next(loader, &x, &y));
+    assert_null(y);
+    assert_true(((const float *)tarn_data(x))[0] == 2);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(test_every_row_once),
+        TEST(test_drop_last),
+        TEST(test_no_rows),
+        TEST(test_shuffle),
+        TEST(test_shuffle_is_fair),
+        TEST(test_types),
+        TEST(test_flatten),
+        TEST(test_strided_sources),
+        TEST(test_data_outlive_their_scope),
+        TEST(test_retained_batch_survives),
+        TEST(test_views_hold_a_batch),
+        TEST(test_saved_batch),
+        TEST(test_leaf_batch),
+        TEST(test_steady_state),
+        TEST(test_short_memory),
+        TEST(test_held_error),
+        TEST(test_refused),
+        TEST(test_null),
+    };
+#undef TEST
+    return cmocka_run_group_tests_name("loader", tests, NULL, NULL);
+}
