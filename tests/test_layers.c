@@ -393,8 +393,7 @@ static void release(void *context, void *memory, size_t bytes)
     free(memory);
 }
 
-/* One net is made, trained for a step and ended. Returns the digest, or 0 with the code of the
- * error. */
+/* Makes, trains and ends a net. Returns the digest, or 0 with the code of the error. */
 static uint64_t life_of_a_net(tarn_manager *tm, tarn_status *code)
 {
     const int64_t sizes[] = { 4, 16, 16, 2 };

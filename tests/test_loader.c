@@ -59,8 +59,7 @@ static data make_data(tarn_manager *tm, int64_t rows)
 
 enum { MAX_ROWS = 100 };
 
-/* Runs one epoch, checks each batch against its labels, and notes the rows in the order in which
- * they came. */
+/* Runs one epoch, checks each batch against its labels, and notes the order of the rows. */
 static int64_t run_epoch(tarn_loader *loader, int64_t batch_size, int64_t order[MAX_ROWS])
 {
     tarn_tensor *x, *y;
@@ -333,8 +332,7 @@ static void test_retained_batch_survives(void **state)
     assert_true(tarn_ok(f->tm));
 }
 
-/* A view shares the batch's memory, and so holds it; released in time, both are free for the next
- * batch. */
+/* A view shares the memory of a batch and so holds it; else the next batch takes it again. */
 static void test_views_hold_a_batch(void **state)
 {
     fixture *f = *state;
@@ -352,8 +350,7 @@ static void test_views_hold_a_batch(void **state)
     assert_ptr_equal(tarn_data(x), memory);
 }
 
-/* What backward still needs is not overwritten: the gradient is that of the batch it was computed
- * from. */
+/* What backward still needs is not overwritten by the next batch. */
 static void test_saved_batch(void **state)
 {
     fixture *f = *state;

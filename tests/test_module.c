@@ -327,8 +327,7 @@ static void test_digest(void **state)
     assert_true(tarn_module_digest(root) == zeros);
 }
 
-/* Every acquisition that fails leaves the tree as it was, and trying again gives the same weights.
- */
+/* A failed acquisition leaves the tree as it was, and trying again gives the same weights. */
 static void test_short_memory(void **state)
 {
     fixture *f = *state;

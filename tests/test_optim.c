@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * test_optim.c - optimisers against their formulas written out in double, and what a step promises.
- */
+ * test_optim.c - optimisers against their formulas in double, and what a step promises. */
 #include <float.h>
 #include <math.h>
 #include <setjmp.h>
@@ -301,8 +300,7 @@ static void test_held_error(void **state)
     assert_true(tarn_item(p) == 0.75);
 }
 
-/* A step changes what an earlier pass saved: going through that pass again is an error, not a wrong
- * gradient. */
+/* After a step, an earlier pass that saved the parameter is an error, not a wrong gradient. */
 static void test_step_is_noticed(void **state)
 {
     fixture *f = *state;

@@ -428,7 +428,7 @@ static tarn_tensor *viewed(tarn_tensor *const *inputs, int n, void *context)
     tarn_tensor *x = inputs[0]; /* (4, 3) */
     (void)n;
     switch (*(const int *)context) {
-    case 0: return tarn_reshape(x, TARN_SHAPE(2, 6));
+    case 0: return tarn_reshape(x, TARN_SHAPE(2, 2, 3));
     case 1: return tarn_transpose(x, 0, 1);
     case 2: return tarn_slice(x, 0, 1, 3);
     case 3: return tarn_slice(x, 1, -2, 3);

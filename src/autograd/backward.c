@@ -223,37 +223,39 @@ static tarn_status walk(const pass *p)
 
 /* ---- the seed */
 
-static tarn_status check_loss(const tarn_tensor *loss, const tarn_tensor *gradient)
+static tarn_status check_loss(const tarn_tensor *loss)
+{
+    char text[TARN__DESCRIPTION_BYTES];
+    tarn_manager *tm = loss->manager;
+    if (!tarn__readable(loss, "tarn_backward")) return TARN_ESTALE;
+    if (loss->requires_grad) return check_freed(loss);
+    return tarn__fail(
+        tm, TARN_ESTATE, "tarn_backward: nothing that requires a gradient leads to the loss %s%s",
+        tarn__describe(loss, text),
+        loss->graph_freed ? " any more: the scope of its operations has ended" : "");
+}
+
+static tarn_status check_gradient(const tarn_tensor *loss, const tarn_tensor *gradient)
 {
     char text[TARN__DESCRIPTION_BYTES], other[TARN__DESCRIPTION_BYTES];
     tarn_manager *tm = loss->manager;
-    tarn__describe(loss, text);
-    if (!tarn__readable(loss, "tarn_backward")) return TARN_ESTALE;
-    if (!loss->requires_grad)
-        return tarn__fail(tm, TARN_ESTATE,
-                          "tarn_backward: nothing that requires a gradient leads to the loss %s%s",
-                          text,
-                          loss->graph_freed ? " any more: the scope of its operations has ended" : "");
-    const tarn_status status = check_freed(loss);
-    if (status != TARN_OK) return status;
-    if (gradient == NULL && loss->layout.numel != 1)
+    if (gradient == NULL && loss->layout.numel == 1) return TARN_OK;
+    if (gradient == NULL)
         return tarn__fail(tm, TARN_ESHAPE,
-                          "tarn_backward: the loss %s has %lld elements: reduce it to one (tarn_mean), "
-                          "or give a gradient of its shape",
-                          text, (long long)loss->layout.numel);
-    if (gradient == NULL) return TARN_OK;
+                          "tarn_backward: the loss %s has %lld elements: reduce it to one "
+                          "(tarn_mean), or give a gradient of its shape",
+                          tarn__describe(loss, text), (long long)loss->layout.numel);
     if (gradient->manager != tm)
-        return tarn__fail(tm, TARN_ESTATE, "tarn_backward: the gradient belongs to another manager");
+        return tarn__fail(tm, TARN_ESTATE,
+                          "tarn_backward: the gradient belongs to another manager than the loss");
     if (!tarn__readable(gradient, "tarn_backward")) return TARN_ESTALE;
-    if (gradient->layout.dtype != loss->layout.dtype ||
-        !tarn__same_shape(&gradient->layout, &loss->layout))
-        return tarn__fail(tm,
-                          gradient->layout.dtype != loss->layout.dtype ? TARN_EDTYPE : TARN_ESHAPE,
-                          "tarn_backward: the gradient is %s %s, the loss %s %s",
-                          tarn_dtype_name((tarn_dtype)gradient->layout.dtype),
-                          tarn__describe(gradient, other),
-                          tarn_dtype_name((tarn_dtype)loss->layout.dtype), text);
-    return TARN_OK;
+    const bool same_type = gradient->layout.dtype == loss->layout.dtype;
+    if (same_type && tarn__same_shape(&gradient->layout, &loss->layout)) return TARN_OK;
+    return tarn__fail(tm, same_type ? TARN_ESHAPE : TARN_EDTYPE,
+                      "tarn_backward: the gradient is %s %s, the loss %s %s",
+                      tarn_dtype_name((tarn_dtype)gradient->layout.dtype),
+                      tarn__describe(gradient, other),
+                      tarn_dtype_name((tarn_dtype)loss->layout.dtype), tarn__describe(loss, text));
 }
 
 /* A contiguous copy of the given gradient, or ones. */
@@ -295,7 +297,8 @@ tarn_status tarn_backward_with(tarn_tensor *loss, const tarn_backward_options *o
     if (loss == NULL) return TARN_EARG;
     tarn_manager *tm = loss->manager;
     if (!tarn_ok(tm)) return tm->error;
-    tarn_status status = check_loss(loss, o->gradient);
+    tarn_status status = check_loss(loss);
+    if (status == TARN_OK) status = check_gradient(loss, o->gradient);
     if (status != TARN_OK) return status;
 
     pass p = { .tm = tm, .tape = tm->tape, .last = loss->node, .keep_graph = o->keep_graph };

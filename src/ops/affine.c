@@ -24,12 +24,11 @@ static affine_sizes sizes_of(const tarn__call *call)
 static tarn__matrix by_rows(const void *data, int64_t n) { return (tarn__matrix){ data, n, 1 }; }
 static tarn__matrix by_columns(const void *data, int64_t n) { return (tarn__matrix){ data, 1, n }; }
 
-static tarn_status affine_infer(const tarn__call *call, tarn__layout *out, int64_t *offset)
+/* Whatever does not fit: names both shapes. */
+static tarn_status affine_misfit(const tarn__call *call, const tarn__layout *x,
+                                 const tarn__layout *w)
 {
-    char                first[TARN__DESCRIPTION_BYTES], second[TARN__DESCRIPTION_BYTES];
-    const tarn__layout *x = &call->in[0]->layout, *w = &call->in[1]->layout;
-    const tarn_tensor  *b = call->in[2];
-    (void)offset;
+    char first[TARN__DESCRIPTION_BYTES], second[TARN__DESCRIPTION_BYTES];
     tarn__describe(call->in[0], first);
     tarn__describe(call->in[1], second);
     if (x->ndim < 1 || w->ndim != 2)
@@ -38,9 +37,18 @@ static tarn_status affine_infer(const tarn__call *call, tarn__layout *out, int64
     if (x->dims[x->ndim - 1] != w->dims[1])
         return tarn__call_fail(call, TARN_ESHAPE, "x %s, w %s: %lld and %lld differ", first, second,
                                (long long)x->dims[x->ndim - 1], (long long)w->dims[1]);
-    if (b != NULL && (b->layout.ndim != 1 || b->layout.dims[0] != w->dims[0]))
-        return tarn__call_fail(call, TARN_ESHAPE, "w %s, b %s; b (%lld) is needed", second,
-                               tarn__describe(b, first), (long long)w->dims[0]);
+    return tarn__call_fail(call, TARN_ESHAPE, "w %s, b %s; b (%lld) is needed", second,
+                           tarn__describe(call->in[2], first), (long long)w->dims[0]);
+}
+
+static tarn_status affine_infer(const tarn__call *call, tarn__layout *out, int64_t *offset)
+{
+    const tarn__layout *x = &call->in[0]->layout, *w = &call->in[1]->layout;
+    const tarn__layout *b = call->in[2] != NULL ? &call->in[2]->layout : NULL;
+    (void)offset;
+    if (x->ndim < 1 || w->ndim != 2 || x->dims[x->ndim - 1] != w->dims[1] ||
+        (b != NULL && (b->ndim != 1 || b->dims[0] != w->dims[0])))
+        return affine_misfit(call, x, w);
     *out = *x;
     out->dims[out->ndim - 1] = w->dims[0];
     return TARN_OK;
