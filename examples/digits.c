@@ -110,7 +110,7 @@ typedef struct hand {
 
 static hand random_hand(uint64_t *random)
 {
-    const double turn = normal(random, .17), slant = normal(random, .22);
+    const double turn = normal(random, .15), slant = normal(random, .2);
     const double width = uniform(random, 9.5, 17), height = uniform(random, 15, 21);
     hand h = { 0 };
     h.xx = width * cos(turn);
@@ -169,9 +169,10 @@ static void draw_stroke(float *ink, const point *at, int n, const hand *h, uint6
     p[0] = p[1];
     p[n + 1] = p[n];
     for (int i = 1; i < n; i++) {
+        const int steps = n == 2 ? 1 : SPAN_STEPS; /* two points make a straight line */
         point from = p[i];
-        for (int k = 1; k <= SPAN_STEPS; k++) {
-            const double t = (double)k / SPAN_STEPS;
+        for (int k = 1; k <= steps; k++) {
+            const double t = (double)k / steps;
             const point to = { spline(p[i - 1].x, p[i].x, p[i + 1].x, p[i + 2].x, t),
                                spline(p[i - 1].y, p[i].y, p[i + 1].y, p[i + 2].y, t) };
             draw_segment(ink, from, to, h->radius);
@@ -193,9 +194,9 @@ void digits_draw(unsigned char pixels[DIGITS_PIXELS], int digit, uint64_t seed, 
         draw_stroke(ink, at, n, &h, &random);
     }
 
-    const double strength = uniform(&random, 150, 255), grain = uniform(&random, 0, 30);
+    const double strength = uniform(&random, 150, 255), grain = uniform(&random, 0, 40);
     for (int i = 0; i < DIGITS_PIXELS; i++) {
-        const double value = strength * (double)ink[i] + normal(&random, grain);
+        const double value = strength * (double)ink[i] + uniform(&random, -grain, grain);
         pixels[i] = (unsigned char)fmin(fmax(value, 0), 255);
     }
 }

@@ -13,9 +13,6 @@
 #include "mnist_options.h"
 #include "progress.h"
 
-/* The usual normalisation of MNIST: mean and deviation of the bytes of its training images. */
-static const double pixel_mean = 33.32, pixel_deviation = 78.57;
-
 enum { TEST_BATCH = 1000 };
 
 typedef struct training {
@@ -47,8 +44,7 @@ static tarn_loader *create_loader(const mnist_set *set, int64_t batch, bool shuf
                                   .batch_size = batch,
                                   .shuffle = shuffle,
                                   .flatten = true,
-                                  .shift = pixel_mean,
-                                  .scale = 1 / pixel_deviation,
+                                  .scale = 1.0 / 255, /* bytes become numbers from 0 to 1 */
                               });
 }
 
@@ -67,10 +63,10 @@ static void create_net(training *t, const mnist_data *data, const mnist_options 
     const tarn_runtime_info info = tarn_runtime_get_info();
     printf("network ");
     for (int i = 0; i < n; i++) printf("%s%lld", i > 0 ? "-" : "", (long long)sizes[i]);
-    printf(", %lld parameters; %s, learning rate %g, batches of %lld; BLAS on %d thread%s (%s)\n\n",
-           (long long)tarn_module_numel(t->net), mnist_optimizer_name(o->optimizer), o->lr,
-           (long long)o->batch, info.blas_threads, info.blas_threads == 1 ? "" : "s",
-           info.blas_core);
+    printf(", %lld parameters; BLAS on %d thread%s (%s)\n", (long long)tarn_module_numel(t->net),
+           info.blas_threads, info.blas_threads == 1 ? "" : "s", info.blas_core);
+    printf("%s, learning rate %g, batches of %lld, seed %" PRIu64 "\n\n",
+           mnist_optimizer_name(o->optimizer), o->lr, (long long)o->batch, o->seed);
 }
 
 /* ---- training */
@@ -111,8 +107,8 @@ static bool write_json(const training *t, double accuracy, double took)
     if (t->json == NULL) return true;
     if (tarn_pool_stats_json(&stats, pool, sizeof pool) >= sizeof pool) return false;
     fprintf(t->json,
-            "{\"epoch\": %lld, \"loss\": %.9g, \"test_accuracy\": %.6f, \"seconds\": %.6f, "
-            "\"pool\": %s, \"digest\": \"%016" PRIx64 "\"}\n",
+            "{\"epoch\":%lld,\"loss\":%.9g,\"test_accuracy\":%.6f,\"seconds\":%.6f,"
+            "\"pool\":%s,\"digest\":\"%016" PRIx64 "\"}\n",
             (long long)t->progress.epoch, progress_loss(&t->progress), accuracy, took, pool,
             tarn_module_digest(t->net));
     return fflush(t->json) == 0;

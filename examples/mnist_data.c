@@ -11,7 +11,7 @@
 #include "digits.h"
 #include "mnist_options.h"
 
-enum { PATH_BYTES = 4096, N_FILES = 4, DRAWN_TRAINING = 12000, DRAWN_TEST = 2000, DRAWN_SEED = 1 };
+enum { PATH_BYTES = 4096, N_FILES = 4, DRAWN_TRAINING = 20000, DRAWN_TEST = 2000, DRAWN_SEED = 1 };
 
 /* The images before their labels, for training before for testing. */
 static const struct part {

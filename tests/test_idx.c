@@ -442,7 +442,7 @@ static void test_huge_claims(void **state)
     unsigned char claim[] = { 0, 0, 8, 1, 0, 0, 0, 0 };
     content c = { 0 };
     add_member(&c, claim, sizeof claim);
-    const size_t n = 1100 * c.n;
+    const size_t n = 1500 * c.n;
     claim[6] = (unsigned char)(n >> 8);
     claim[7] = (unsigned char)n;
     c.n = 0;

@@ -471,7 +471,7 @@ static void test_short_memory(void **state)
 static void test_accuracy(void **state)
 {
     fixture *f = *state;
-    const double scores[] = { 1, 2, 3, 3, 2, 1, 2, 2, 1, NAN, 0, 9, -5, -4, -6, 0, 0, 0 };
+    const double scores[] = { 1, 2, 3, 3, 2, 1, 2, 2, 1, 0, NAN, 9, -5, -4, -6, 0, 0, 0 };
     const int64_t labels[] = {
         2, 0, 0, 2, 1, 7
     }; /* the fourth row has a NaN, the last label is no class */

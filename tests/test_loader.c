@@ -221,36 +221,43 @@ static void test_shuffle_is_fair(void **state)
 
 /* ---- as what numbers */
 
+/* Reads 200 numbers of type `from`, 0 to 199, as floats of type `to`; targets come as they are. */
+static void check_types(tarn_manager *tm, tarn_dtype from, tarn_dtype to, double scale,
+                        double shift)
+{
+    TARN_SCOPE(tm);
+    tarn_tensor *source = tarn_cast(tarn_arange(tm, TARN_F64, 0, 200, 1), from);
+    source = tarn_reshape(source, TARN_SHAPE(20, 2, 5));
+    tarn_loader *loader = tarn_loader_create(
+        source, source,
+        &(tarn_loader_options){ .batch_size = 6, .dtype = to, .scale = scale, .shift = shift });
+    tarn_tensor *x, *y;
+    double value = 0;
+    while (tarn_loader_next(loader, &x, &y)) {
+        assert_int_equal(tarn_get_dtype(x), to);
+        assert_int_equal(tarn_get_dtype(y), from);
+        assert_int_equal(tarn_ndim(x), 3);
+        const double *targets = tarn_data(tarn_cast(y, TARN_F64));
+        for (int64_t i = 0; i < tarn_numel(x); i++, value++) {
+            const double expected = (value - shift) * (scale == 0 ? 1 : scale);
+            assert_true(targets[i] == value);
+            if (to == TARN_F64) assert_true(((const double *)tarn_data(x))[i] == expected);
+            else assert_true(((const float *)tarn_data(x))[i] == (float)expected);
+        }
+    }
+    assert_true(value == 200);
+    assert_true(tarn_ok(tm));
+}
+
 static void test_types(void **state)
 {
     fixture *f = *state;
     const tarn_dtype types[] = { TARN_F32, TARN_F64, TARN_I32, TARN_I64, TARN_U8 };
     for (int from = 0; from < 5; from++) {
         for (int to = 0; to < 2; to++) {
-            tarn_tensor *source = tarn_cast(tarn_arange(f->tm, TARN_F64, 0, 200, 1), types[from]);
-            source = tarn_reshape(source, TARN_SHAPE(20, 2, 5));
-            tarn_loader *loader = tarn_loader_create(
-                source, source,
-                &(tarn_loader_options){
-                    .batch_size = 6, .dtype = types[to], .scale = 1. / 255, .shift = 100 });
-            tarn_tensor *x, *y;
-            double value = 0;
-            while (tarn_loader_next(loader, &x, &y)) {
-                assert_int_equal(tarn_get_dtype(x), types[to]);
-                assert_int_equal(tarn_get_dtype(y), types[from]);
-                assert_int_equal(tarn_ndim(x), 3);
-                const tarn_tensor *as_double = tarn_cast(y, TARN_F64);
-                const double *targets = tarn_data((tarn_tensor *)as_double);
-                for (int64_t i = 0; i < tarn_numel(x); i++, value++) {
-                    const double expected = (value - 100) * (1. / 255);
-                    assert_true(targets[i] == value);
-                    if (types[to] == TARN_F64)
-                        assert_true(((const double *)tarn_data(x))[i] == expected);
-                    else assert_true(((const float *)tarn_data(x))[i] == (float)expected);
-                }
-            }
-            assert_true(value == 200);
-            assert_true(tarn_ok(f->tm));
+            check_types(f->tm, types[from], types[to], 0, 0);
+            check_types(f->tm, types[from], types[to], 1. / 255, 0);
+            check_types(f->tm, types[from], types[to], 1. / 255, 100);
         }
     }
 }
@@ -287,6 +294,7 @@ static void test_strided_sources(void **state)
     tarn_tensor *x;
     assert_true(tarn_loader_next(tarn_loader_create(repeated, NULL, NULL), &x, NULL));
     assert_true(((const float *)tarn_data(x))[11] == 3);
+    tarn_release(tarn_ones(f->tm, TARN_F32, TARN_SHAPE(3, 2))); /* leaves memory that is not zero */
     tarn_tensor *zeros = tarn_zeros(f->tm, TARN_F32, TARN_SHAPE(3, 2));
     assert_true(tarn_loader_next(tarn_loader_create(zeros, NULL, NULL), &x, NULL));
     assert_true(((const float *)tarn_data(x))[5] == 0);

@@ -298,6 +298,12 @@ static void test_clip(void **state)
     assert_true(fabsf(((const float *)tarn_data(tarn_grad(p)))[10] - (float)(22 / norm)) < 1e-6f);
     assert_true(fabs(tarn_clip_grad_norm(root, 2) - 2) < 1e-6);
 
+    tarn_optimizer *sgd = tarn_sgd_create(root, NULL);
+    assert_int_equal(tarn_optimizer_step(sgd), TARN_OK);
+    assert_true(tarn_clip_grad_norm(root, 2) == 0); /* a step has consumed them */
+    give_gradients(root, 1);
+    assert_true(fabs(tarn_clip_grad_norm(root, 2) - norm) < 1e-12);
+
     const double bad[] = { 0, -1, NAN };
     for (size_t i = 0; i < 3; i++) {
         assert_true(isnan(tarn_clip_grad_norm(root, bad[i])));

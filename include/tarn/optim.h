@@ -40,7 +40,7 @@ typedef struct tarn_adam_options {
 TARN_API tarn_optimizer *tarn_adam_create(tarn_module *module, const tarn_adam_options *options);
 
 /* AdamW (Loshchilov and Hutter 2019): Adam in which weight_decay leaves the gradient alone and acts
- * by w -= lr weight_decay w beside it. 0 means 0.01 here. */
+ * by w -= lr weight_decay w beside it. 0: none; 0.01 is usual. */
 TARN_API tarn_optimizer *tarn_adamw_create(tarn_module *module, const tarn_adam_options *options);
 
 /* Updates each parameter that received a gradient and consumes the gradients: the next backward

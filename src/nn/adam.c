@@ -47,15 +47,14 @@ static const tarn__optimizer_kind adamw_kind = {
 };
 
 static tarn_optimizer *create(tarn_module *module, const tarn__optimizer_kind *kind,
-                              const tarn_adam_options *options, double default_decay)
+                              const tarn_adam_options *options)
 {
     const tarn_adam_options o = options == NULL ? (tarn_adam_options){ 0 } : *options;
     const tarn__rates rates = { .lr = o.lr == 0 ? 0.001 : o.lr,
                                 .beta1 = o.beta1 == 0 ? 0.9 : o.beta1,
                                 .beta2 = o.beta2 == 0 ? 0.999 : o.beta2,
                                 .eps = o.eps == 0 ? 1e-8 : o.eps,
-                                .weight_decay =
-                                    o.weight_decay == 0 ? default_decay : o.weight_decay };
+                                .weight_decay = o.weight_decay };
     if (!tarn__check_rate(module, kind->name, "lr", rates.lr, INFINITY) ||
         !tarn__check_rate(module, kind->name, "beta1", rates.beta1, 1) ||
         !tarn__check_rate(module, kind->name, "beta2", rates.beta2, 1) ||
@@ -67,10 +66,10 @@ static tarn_optimizer *create(tarn_module *module, const tarn__optimizer_kind *k
 
 tarn_optimizer *tarn_adam_create(tarn_module *module, const tarn_adam_options *options)
 {
-    return create(module, &adam_kind, options, 0);
+    return create(module, &adam_kind, options);
 }
 
 tarn_optimizer *tarn_adamw_create(tarn_module *module, const tarn_adam_options *options)
 {
-    return create(module, &adamw_kind, options, 0.01);
+    return create(module, &adamw_kind, options);
 }

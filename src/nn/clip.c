@@ -15,8 +15,7 @@ enum { LANES = 8 };
 /* The gradient of a parameter that waits for a step, or NULL. */
 static tarn_tensor *arrived(const tarn__member *parameter)
 {
-    const tarn_tensor *t = parameter->tensor;
-    return t->requires_grad && t->grad_state == TARN__GRAD_ARRIVED ? t->grad : NULL;
+    return tarn_has_grad(parameter->tensor) ? parameter->tensor->grad : NULL;
 }
 
 static double sum_of_squares(tarn_tensor *grad)

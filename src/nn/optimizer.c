@@ -102,11 +102,7 @@ bool tarn__check_rate(const tarn_module *module, const char *optimizer, const ch
 /* ---- steps */
 
 /* A parameter takes part in a step if a gradient has arrived since the last one. */
-static bool takes_part(const slot *s)
-{
-    const tarn_tensor *t = s->parameter;
-    return t->requires_grad && t->grad != NULL && t->grad_state == TARN__GRAD_ARRIVED;
-}
+static bool takes_part(const slot *s) { return tarn_has_grad(s->parameter); }
 
 /* Holds the error if the step may not be done. Nothing after this check can fail. */
 static tarn_status check_step(const tarn_optimizer *o)

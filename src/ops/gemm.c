@@ -14,7 +14,16 @@ enum { MOST = INT_MAX };
 #define blas_gemv_f32 cblas_sgemv
 #define blas_gemv_f64 cblas_dgemv
 
-/* A product of at most SMALL multiplications runs in plain C. */
+/* A product of at most SMALL multiplications runs in plain C. Measured on a Xeon of 2023 with one thread, in ns, plain
+ * product | OpenBLAS 0.3.21 with its kernels for SkylakeX, which know small matrices | for Haswell, which do not:
+ *
+ *     m n k        a b^T, float      a b, float      a^T b, float    the same, double
+ *     4 x  8 x 2   36 |  74 |  72                                     30 |  82 |  78
+ *     4 x  8 x 4   42 |  79 |  74    26 | 29 |  71   27 | 68 |  70    42, 44, 40 | 89, 32, 28
+ *     8 x  8 x 4   71 | 104 |  95    48 | 38 |  90   49 | 68 |  89    66, 88, 74 | 97, 40, 31
+ *     8 x  8 x 8  130 | 120 | 103    82 | 44 | 105   84 | 79 | 104   109, 175, 128 | 116, 46, 34
+ *
+ * A linear layer asks for the three in equal numbers. At 256 they cost it 168 against 210, at 512 as much as BLAS or more. */
 enum { SMALL = 256 };
 
 static bool is_small(int64_t m, int64_t n, int64_t k)
