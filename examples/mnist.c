@@ -15,6 +15,9 @@
 
 enum { TEST_BATCH = 1000 };
 
+/* Mean and deviation of the bytes of MNIST's training images: inputs become numbers around 0. */
+static const double pixel_mean = 33.32, pixel_deviation = 78.57;
+
 typedef struct training {
     tarn_manager *tm;
     tarn_module *net;
@@ -32,9 +35,10 @@ static tarn_optimizer *create_optimizer(tarn_module *net, const mnist_options *o
     if (o->optimizer == MNIST_SGD) {
         return tarn_sgd_create(net, &(tarn_sgd_options){ .lr = o->lr, .momentum = 0.9 });
     }
-    const tarn_adam_options adam = { .lr = o->lr };
-    return o->optimizer == MNIST_ADAM ? tarn_adam_create(net, &adam)
-                                      : tarn_adamw_create(net, &adam);
+    if (o->optimizer == MNIST_ADAM) {
+        return tarn_adam_create(net, &(tarn_adam_options){ .lr = o->lr });
+    }
+    return tarn_adamw_create(net, &(tarn_adam_options){ .lr = o->lr, .weight_decay = 0.01 });
 }
 
 static tarn_loader *create_loader(const mnist_set *set, int64_t batch, bool shuffle)
@@ -44,7 +48,8 @@ static tarn_loader *create_loader(const mnist_set *set, int64_t batch, bool shuf
                                   .batch_size = batch,
                                   .shuffle = shuffle,
                                   .flatten = true,
-                                  .scale = 1.0 / 255, /* bytes become numbers from 0 to 1 */
+                                  .shift = pixel_mean,
+                                  .scale = 1 / pixel_deviation,
                               });
 }
 
@@ -71,12 +76,23 @@ static void create_net(training *t, const mnist_data *data, const mnist_options 
 
 /* ---- training */
 
-static void train_epoch(training *t)
+/* Falls from the given rate to zero along half a cosine: large steps first, fine ones at the end. */
+static void set_rate(training *t, double lr)
+{
+    const double pi = 3.14159265358979323846;
+    const progress *p = &t->progress;
+    const double done = (double)((p->epoch - 1) * p->steps + p->step);
+    const double all = (double)(p->epochs * p->steps);
+    tarn_optimizer_set_lr(t->optimizer, lr * 0.5 * (1 + cos(pi * done / all)));
+}
+
+static void train_epoch(training *t, double lr)
 {
     tarn_tensor *images, *labels;
     progress_begin(&t->progress);
     while (tarn_loader_next(t->train, &images, &labels)) {
         TARN_SCOPE(t->tm);
+        set_rate(t, lr);
         tarn_tensor *loss = tarn_cross_entropy(tarn_mlp_forward(&t->mlp, images), labels);
         tarn_backward(loss);
         tarn_optimizer_step(t->optimizer);
@@ -118,7 +134,7 @@ static bool write_json(const training *t, double accuracy, double took)
 static bool run(training *t, const mnist_options *o, double *accuracy)
 {
     while (t->progress.epoch < o->epochs) {
-        train_epoch(t);
+        train_epoch(t, o->lr);
         const double took = progress_end(&t->progress), loss = progress_loss(&t->progress);
         if (tarn_ok(t->tm)) *accuracy = test_accuracy(t);
         if (!tarn_ok(t->tm)) return mnist_fail("%s", tarn_error_message(t->tm));

@@ -143,7 +143,7 @@ static const struct flag {
     { "--hidden", "N[,N...]", "up to 16 sizes from 1 to 65536", "sizes of the hidden layers (128)",
       set_hidden },
     { "--batch", "N", "a whole number from 1 to 1000000", "images a step (128)", set_batch },
-    { "--lr", "X", "a number above 0", "learning rate (0.001; for sgd 0.05)", set_lr },
+    { "--lr", "X", "a number above 0", "learning rate at the start, falling to 0 (0.001; for sgd 0.05)", set_lr },
     { "--optimizer", "NAME", "sgd, adam or adamw", "sgd (with momentum 0.9), adam or adamw (adam)",
       set_optimizer },
     { "--seed", "N", "a whole number from 0 to 2^64 - 1", "of initial weights and shuffling (1)",

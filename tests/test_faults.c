@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
- * test_faults.c - the fault loop: training in which every acquisition from the pool, and every call to the system, fails
- * once, each in a run of its own.
+ * test_faults.c - the fault loop: training in which every acquisition from the pool, and every call
+ * to the system, fails once, each in a run of its own.
  *
- * A call that failed is repeated in place, after tarn_clear_error. Whatever failed, the run must end with the same bits
- * as one in which nothing did, and leave nothing behind. */
+ * A call that failed is repeated in place, after tarn_clear_error. Whatever failed, the run must
+ * end with the same bits as one in which nothing did, and leave nothing behind. */
 #include <string.h>
 
 #include <tarn/tarn.h>
@@ -22,8 +22,8 @@ typedef struct run {
     tarn_module *net;
     tarn_linear l1, l2;
     tarn_optimizer *opt;
-    int n_failed;    /* calls and steps that were repeated */
-    int fail_again;  /* so many acquisitions fail right after a failure, one a try */
+    int n_failed;   /* calls and steps that were repeated */
+    int fail_again; /* so many acquisitions fail right after a failure, one a try */
     uint64_t digest;
 } run;
 
@@ -31,7 +31,8 @@ typedef struct run {
 static bool again(run *r)
 {
     if (tarn_ok(r->tm)) return false;
-    if (tarn_error_code(r->tm) != TARN_ENOMEM) fail_msg("not ENOMEM: %s", tarn_error_message(r->tm));
+    if (tarn_error_code(r->tm) != TARN_ENOMEM)
+        fail_msg("not ENOMEM: %s", tarn_error_message(r->tm));
     assert_non_null(strstr(tarn_error_message(r->tm), "out of memory"));
     assert_int_equal(tarn_pool_check(r->pool), TARN_OK);
     tarn_clear_error(r->tm);
@@ -46,7 +47,8 @@ static bool again(run *r)
 static void create(run *r)
 {
     static const float X[] = { 0, 0, 0, 1, 1, 0, 1, 1 }, Y[] = { 0, 1, 1, 0 };
-    while ((r->tm = tarn_manager_create(&(tarn_manager_options){ .pool = r->pool, .seed = 42 })) == NULL) {
+    while ((r->tm = tarn_manager_create(&(tarn_manager_options){ .pool = r->pool, .seed = 42 })) ==
+           NULL) {
         assert_int_equal(tarn_pool_get_stats(r->pool).live_blocks, 0);
         assert_int_equal(++r->n_failed, 1);
     }
@@ -98,7 +100,8 @@ static void train(run *r, int steps)
     for (int i = 0; i < steps; i++) step(r);
     r->digest = tarn_module_digest(r->net);
     const tarn_manager_stats stats = tarn_manager_get_stats(r->tm);
-    assert_int_equal(stats.active, 2 + 4 * 4); /* x, y; weight, gradient and two moments of each parameter */
+    assert_int_equal(stats.active,
+                     2 + 4 * 4); /* x, y; weight, gradient and two moments of each parameter */
     assert_int_equal(stats.handles, 2 + 4 * 4);
     assert_int_equal(tarn_manager_destroy(r->tm), 0);
     assert_int_equal(tarn_pool_get_stats(r->pool).live_blocks, 0);
@@ -108,7 +111,8 @@ static void train(run *r, int steps)
 
 /* ---- the loops */
 
-/* Each acquisition fails in turn; with `compound`, the next acquisitions after it fail as well, one in each try. */
+/* Each acquisition fails in turn; with `compound`, the next acquisitions after it fail as well, one
+ * in each try. */
 static void fail_each_acquisition(int steps, int compound)
 {
     run undisturbed = { .pool = tarn_pool_create(NULL, NULL) };
@@ -123,8 +127,8 @@ static void fail_each_acquisition(int steps, int compound)
         train(&r, steps);
         const uint64_t failed = tarn_pool_get_stats(r.pool).failed_acquisitions;
         if (r.n_failed != 1 + compound || failed != (uint64_t)(1 + compound))
-            fail_msg("acquisition %llu: %d failures seen of %llu", (unsigned long long)n, r.n_failed,
-                     (unsigned long long)failed);
+            fail_msg("acquisition %llu: %d failures seen of %llu", (unsigned long long)n,
+                     r.n_failed, (unsigned long long)failed);
         if (r.digest != undisturbed.digest)
             fail_msg("acquisition %llu failed, and the weights differ", (unsigned long long)n);
         injected += failed;
@@ -148,13 +152,16 @@ static void and_again_while_recovering(void **state)
     fail_each_acquisition(5, 3);
 }
 
-/* A run on a pool of its own whose system fails at reserve number `fail_at`. Returns how many reserves succeeded. */
+/* A run on a pool of its own whose system fails at reserve number `fail_at`. Returns how many
+ * reserves succeeded. */
 static uint64_t train_on_failing_system(run *r, uint64_t fail_at, int steps)
 {
     check_system s;
     check_system_begin(&s);
     check_system_fail(&s, fail_at, false);
-    const tarn_pool_options options = { .initial_capacity = 1024, .growth_factor = 1, .system = &s.system };
+    const tarn_pool_options options = { .initial_capacity = 1024,
+                                        .growth_factor = 1,
+                                        .system = &s.system };
     tarn_status status = TARN_OK;
     while ((r->pool = tarn_pool_create(&options, &status)) == NULL) {
         check_status(status, TARN_ENOMEM);
@@ -169,7 +176,8 @@ static uint64_t train_on_failing_system(run *r, uint64_t fail_at, int steps)
     return reserves;
 }
 
-/* Each call to the system fails in turn. A pool may make do without: it then asks for less, and nobody notices. */
+/* Each call to the system fails in turn. A pool may make do without: it then asks for less, and
+ * nobody notices. */
 static void every_call_to_the_system_may_fail(void **state)
 {
     (void)state;
@@ -194,7 +202,8 @@ static void every_call_to_the_system_may_fail(void **state)
 static void a_lost_step_would_be_noticed(void **state)
 {
     (void)state;
-    run whole = { .pool = tarn_pool_create(NULL, NULL) }, lacking = { .pool = tarn_pool_create(NULL, NULL) };
+    run whole = { .pool = tarn_pool_create(NULL, NULL) },
+        lacking = { .pool = tarn_pool_create(NULL, NULL) };
     train(&whole, 20);
     train(&lacking, 19);
     assert_true(whole.digest != lacking.digest);

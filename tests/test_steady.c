@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT
- * test_steady.c - the steady state: after a few steps of training nothing is asked of the heap or the system any more.
+ * test_steady.c - the steady state: after a few steps of training nothing is asked of the heap or
+ * the system any more.
  *
- * It is seen from three sides: by tarn's own figures, by counting the calls of malloc and its kin, which this program
- * replaces, and by a process in which every call of the system for memory is trapped and page faults are counted. Each
- * must also notice what is planted into a step. */
+ * It is seen from three sides: by tarn's own figures, by counting the calls of malloc and its kin,
+ * which this program replaces, and by a process in which every call of the system for memory is
+ * trapped and page faults are counted. Each must also notice what is planted into a step. */
 #define _GNU_SOURCE /* si_syscall, MAP_ANONYMOUS */
 
 #include <errno.h>
@@ -25,7 +26,8 @@
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define SANITIZED 1
 #elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || \
+    __has_feature(memory_sanitizer)
 #define SANITIZED 1
 #endif
 #endif
@@ -90,11 +92,11 @@ void free(void *memory)
 
 typedef enum plant {
     NOTHING,
-    HEAP_CALL,     /* malloc and free of a few bytes */
-    SYSTEM_CALL,   /* mmap and munmap of a page */
-    PAGE_FAULT,    /* a page that was never touched */
-    NEW_SIZE,      /* a tensor larger than any before */
-    FORGOTTEN,     /* a tensor that stays */
+    HEAP_CALL,   /* malloc and free of a few bytes */
+    SYSTEM_CALL, /* mmap and munmap of a page */
+    PAGE_FAULT,  /* a page that was never touched */
+    NEW_SIZE,    /* a tensor larger than any before */
+    FORGOTTEN,   /* a tensor that stays */
     N_PLANTS
 } plant;
 
@@ -163,7 +165,8 @@ static void step(trainee *t)
 {
     TARN_SCOPE(t->tm);
     tarn_tensor *logits = tarn_mlp_forward(&t->mlp, t->x);
-    tarn_tensor *loss = t->is_xor ? tarn_bce_with_logits(logits, t->y) : tarn_cross_entropy(logits, t->y);
+    tarn_tensor *loss =
+        t->is_xor ? tarn_bce_with_logits(logits, t->y) : tarn_cross_entropy(logits, t->y);
     tarn_backward(loss);
     tarn_optimizer_step(t->opt);
     do_harm(t);
@@ -196,16 +199,16 @@ static int restless_steps(trainee *t)
         step(t);
         const tarn_pool_stats now = tarn_pool_get_stats(t->pool);
         const tarn_manager_stats held = tarn_manager_get_stats(t->tm);
-        const bool quiet = now.system_allocations == before.system_allocations &&
-                           now.system_releases == before.system_releases &&
-                           now.misses == before.misses && now.reserved == before.reserved &&
-                           now.metadata == before.metadata && now.zeroed_bytes == before.zeroed_bytes &&
-                           now.pool_allocations - before.pool_allocations ==
-                               now.allocations - before.allocations;
+        const bool quiet =
+            now.system_allocations == before.system_allocations &&
+            now.system_releases == before.system_releases && now.misses == before.misses &&
+            now.reserved == before.reserved && now.metadata == before.metadata &&
+            now.zeroed_bytes == before.zeroed_bytes &&
+            now.pool_allocations - before.pool_allocations == now.allocations - before.allocations;
         const bool back = now.live_blocks == before.live_blocks &&
-                          now.current_usage == before.current_usage && now.in_use == before.in_use &&
-                          held.handles == tensors.handles && held.active == tensors.active &&
-                          held.tape_length == 0;
+                          now.current_usage == before.current_usage &&
+                          now.in_use == before.in_use && held.handles == tensors.handles &&
+                          held.active == tensors.active && held.tape_length == 0;
         restless += !quiet || !back;
         before = now;
     }
@@ -222,7 +225,8 @@ static void every_acquisition_is_served_by_the_pool(void **state)
         const uint64_t before = tarn_pool_get_stats(t.pool).allocations;
         const int restless = restless_steps(&t);
         if (restless != 0) fail_msg("%s: %d steps are not in the steady state", t.name, restless);
-        const double acquisitions = (double)(tarn_pool_get_stats(t.pool).allocations - before) / n_steps();
+        const double acquisitions =
+            (double)(tarn_pool_get_stats(t.pool).allocations - before) / n_steps();
         print_message("%-9s  %4.1f acquisitions a step, all reused\n", t.name, acquisitions);
         assert_true(acquisitions >= 3);
         if (t.is_xor) {
@@ -248,7 +252,8 @@ static void no_step_calls_the_heap(void **state)
         uint64_t before = n_heap_calls;
         steps(&t, STEPS);
         const uint64_t calls = n_heap_calls - before;
-        if (calls != 0) fail_msg("%s: %llu calls of malloc and its kin", t.name, (unsigned long long)calls);
+        if (calls != 0)
+            fail_msg("%s: %llu calls of malloc and its kin", t.name, (unsigned long long)calls);
         t.plant = HEAP_CALL;
         before = n_heap_calls;
         steps(&t, 10);
@@ -284,10 +289,11 @@ static bool trap_calls_for_memory(void)
     static const unsigned calls[] = { SYS_mmap, SYS_munmap, SYS_brk, SYS_madvise, SYS_mremap };
     enum { N = sizeof calls / sizeof calls[0] };
     struct sock_filter filter[N + 3];
-    filter[0] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr));
+    filter[0] =
+        (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr));
     for (unsigned char i = 0; i < N; i++)
-        filter[1 + i] =
-            (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, calls[i], (unsigned char)(N - i), 0);
+        filter[1 + i] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, calls[i],
+                                                     (unsigned char)(N - i), 0);
     filter[N + 1] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
     filter[N + 2] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRAP);
     const struct sock_fprog program = { N + 3, filter };
@@ -302,8 +308,8 @@ static long faults_so_far(void)
     return getrusage(RUSAGE_SELF, &usage) == 0 ? usage.ru_minflt : -1;
 }
 
-/* In a process of its own: warms up, then trains with the trap set. Other things can fault once, so that the quietest of
- * three rounds counts; a fault of a step would be in each. */
+/* In a process of its own: warms up, then trains with the trap set. Other things can fault once, so
+ * that the quietest of three rounds counts; a fault of a step would be in each. */
 static void train_trapped(int which, plant planted)
 {
     trainee t;
@@ -349,7 +355,8 @@ static void no_step_calls_the_system_or_faults(void **state)
         if (result == EXIT_TRAPPED) fail_msg("model %d: system call %d", which, shared->trapped);
         assert_int_equal(result, EXIT_QUIET);
         assert_true(shared->steps >= STEPS);
-        if (shared->faults != 0) fail_msg("model %d: %ld page faults in %d steps", which, shared->faults, STEPS);
+        if (shared->faults != 0)
+            fail_msg("model %d: %ld page faults in %d steps", which, shared->faults, STEPS);
     }
     assert_int_equal(run_trapped(0, SYSTEM_CALL), EXIT_TRAPPED);
     assert_int_equal(shared->trapped, SYS_mmap);
@@ -365,7 +372,8 @@ static int setup(void **state)
     (void)state;
     const int how = MAP_ANONYMOUS | MAP_NORESERVE;
     shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | how, -1, 0);
-    fresh_pages = mmap(NULL, (size_t)3 * STEPS * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | how, -1, 0);
+    fresh_pages =
+        mmap(NULL, (size_t)3 * STEPS * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | how, -1, 0);
     if (shared == MAP_FAILED || fresh_pages == MAP_FAILED) return -1;
     (void)madvise(fresh_pages, (size_t)3 * STEPS * 4096, MADV_NOHUGEPAGE);
     (void)tarn_runtime_set_threads(1); /* OpenBLAS on several threads uses the heap by itself */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * test_views.c - reshape, transpose, slice, expand, detach: layouts, sharing, lives, errors, gradients. */
+ * test_views.c - reshape, transpose, slice, expand, detach: layouts, sharing, lives, errors,
+ * gradients. */
 #include <tarn/tarn.h>
 
 #include "check.h"
@@ -33,7 +34,7 @@ static void expect_strides(const tarn_tensor *t, const int64_t *strides)
 #define EXPECT_STRIDES(t, ...) expect_strides((t), (const int64_t[]){ __VA_ARGS__ })
 
 /* The elements in order, exactly. */
-#define EXPECT_VALUES(t, ...)                                                          \
+#define EXPECT_VALUES(t, ...) \
     check_close((t), ((const double[]){ __VA_ARGS__ }), (size_t)COUNT(double, __VA_ARGS__), 0)
 
 /* How far into `base` a view begins, in elements. */
@@ -97,26 +98,30 @@ static void reshape_of_strided_operands(void **state)
     assert_ptr_equal(tarn_data(split), tarn_data(x));
     EXPECT_VALUES(split, 0, 1, 2, 3, 6, 7, 8, 9, 12, 13, 14, 15, 18, 19, 20, 21);
     assert_null(tarn_reshape(left, TARN_SHAPE(16)));
-    check_error(tm, TARN_ESHAPE, "reshape: the strides of x [4,4] allow no view as [16]: use "
-                                  "tarn_contiguous first");
+    check_error(tm, TARN_ESHAPE,
+                "reshape: the strides of x [4,4] allow no view as [16]: use "
+                "tarn_contiguous first");
     assert_null(tarn_reshape(left, TARN_SHAPE(2, 8)));
-    check_error(tm, TARN_ESHAPE, "reshape: the strides of x [4,4] allow no view as [2,8]: use "
-                                  "tarn_contiguous first");
+    check_error(tm, TARN_ESHAPE,
+                "reshape: the strides of x [4,4] allow no view as [2,8]: use "
+                "tarn_contiguous first");
     tarn_tensor *copied = tarn_reshape(tarn_contiguous(left), TARN_SHAPE(2, 8));
     EXPECT_VALUES(copied, 0, 1, 2, 3, 6, 7, 8, 9, 12, 13, 14, 15, 18, 19, 20, 21);
     assert_true(tarn_data(copied) != tarn_data(x));
 
     tarn_tensor *turned = tarn_set_name(tarn_transpose(x, 0, 1), "turned");
     assert_null(tarn_reshape(turned, TARN_SHAPE(-1)));
-    check_error(tm, TARN_ESHAPE, "reshape: the strides of x \"turned\" [6,4] allow no view as [24]: "
-                                  "use tarn_contiguous first");
+    check_error(tm, TARN_ESHAPE,
+                "reshape: the strides of x \"turned\" [6,4] allow no view as [24]: "
+                "use tarn_contiguous first");
     EXPECT_STRIDES(tarn_reshape(turned, TARN_SHAPE(2, 3, 4)), 3, 1, 6);
 
     tarn_tensor *repeated = tarn_expand(tarn_slice(x, 1, 2, 3), TARN_SHAPE(4, 6)); /* 6, 0 */
     EXPECT_STRIDES(tarn_reshape(repeated, TARN_SHAPE(4, 2, 3)), 6, 0, 0);
     assert_null(tarn_reshape(repeated, TARN_SHAPE(24)));
-    check_error(tm, TARN_ESHAPE, "reshape: the strides of x [4,6] allow no view as [24]: use "
-                                  "tarn_contiguous first");
+    check_error(tm, TARN_ESHAPE,
+                "reshape: the strides of x [4,6] allow no view as [24]: use "
+                "tarn_contiguous first");
 }
 
 static void reshape_tells_what_is_wrong(void **state)
@@ -126,7 +131,8 @@ static void reshape_tells_what_is_wrong(void **state)
     assert_null(tarn_reshape(x, TARN_SHAPE(4)));
     check_error(tm, TARN_ESHAPE, "reshape: x \"x0\" [2,3] with 6 elements does not fit into [4]");
     assert_null(tarn_reshape(x, TARN_SHAPE(4, -1)));
-    check_error(tm, TARN_ESHAPE, "reshape: x \"x0\" [2,3] with 6 elements does not fit into [4,-1]");
+    check_error(tm, TARN_ESHAPE,
+                "reshape: x \"x0\" [2,3] with 6 elements does not fit into [4,-1]");
     assert_null(tarn_reshape(x, TARN_SHAPE(-1, -1)));
     check_error(tm, TARN_ESHAPE, "reshape: size -1 of axis 1; one -1 is possible");
     assert_null(tarn_reshape(x, TARN_SHAPE(-2, 3)));
@@ -141,8 +147,8 @@ static void reshape_tells_what_is_wrong(void **state)
     check_error(tm, TARN_ELIMIT, "expand: -1 dimensions; 0 to 8 are possible");
 }
 
-/* Whether some strides over x give its elements in order in the shape: those that the first step along each axis asks
- * for either do, or none can. place[i] is where element i of x lies. */
+/* Whether some strides over x give its elements in order in the shape: those that the first step
+ * along each axis asks for either do, or none can. place[i] is where element i of x lies. */
 static bool a_view_exists(const int64_t *place, int64_t numel, tarn_shape shape)
 {
     int64_t strides[TARN_MAX_DIMS] = { 0 }, step = 1;
@@ -167,7 +173,8 @@ static uint32_t next_random(uint32_t *seed)
     return *seed >> 16;
 }
 
-/* A view of 64 counted elements after a few random steps; sizes stay powers of two, so that many shapes fit. */
+/* A view of 64 counted elements after a few random steps; sizes stay powers of two, so that many
+ * shapes fit. */
 static tarn_tensor *random_view(tarn_manager *tm, uint32_t *seed)
 {
     tarn_tensor *t = counted(tm, TARN_SHAPE(4, 2, 8));
@@ -280,8 +287,9 @@ static void slice_tells_what_is_wrong(void **state)
     assert_null(tarn_slice(x, 2, 0, 1));
     check_error(tm, TARN_EARG, "slice: x [4,5] has no axis 2");
     assert_null(tarn_slice(x, 0, INT64_MIN, INT64_MAX));
-    check_error(tm, TARN_EARG, "slice: [-9223372036854775808, 9223372036854775807) is not inside "
-                                "axis 0 of x [4,5]");
+    check_error(tm, TARN_EARG,
+                "slice: [-9223372036854775808, 9223372036854775807) is not inside "
+                "axis 0 of x [4,5]");
 }
 
 static void expand_repeats_without_a_copy(void **state)
@@ -307,14 +315,17 @@ static void expand_tells_what_is_wrong(void **state)
     tarn_manager *tm = ((check_fixture *)*state)->tm;
     tarn_tensor *x = counted(tm, TARN_SHAPE(3, 2));
     assert_null(tarn_expand(x, TARN_SHAPE(3, 4)));
-    check_error(tm, TARN_ESHAPE, "expand: x [3,2] does not expand to [3,4]: sizes must be equal or 1 "
-                                  "in x");
+    check_error(tm, TARN_ESHAPE,
+                "expand: x [3,2] does not expand to [3,4]: sizes must be equal or 1 "
+                "in x");
     assert_null(tarn_expand(x, TARN_SHAPE(2)));
-    check_error(tm, TARN_ESHAPE, "expand: x [3,2] does not expand to [2]: sizes must be equal or 1 in "
-                                  "x");
+    check_error(tm, TARN_ESHAPE,
+                "expand: x [3,2] does not expand to [2]: sizes must be equal or 1 in "
+                "x");
     assert_null(tarn_expand(x, TARN_SHAPE(-1, 3, 2)));
-    check_error(tm, TARN_ESHAPE, "expand: x [3,2] does not expand to [-1,3,2]: sizes must be equal or "
-                                  "1 in x");
+    check_error(tm, TARN_ESHAPE,
+                "expand: x [3,2] does not expand to [-1,3,2]: sizes must be equal or "
+                "1 in x");
     assert_null(tarn_expand(x, TARN_SHAPE(INT64_MAX, 3, 2)));
     check_error(tm, TARN_EOVERFLOW, "expand: the new shape holds too many elements");
 }
@@ -366,9 +377,10 @@ static void writes_reach_all_who_share(void **state)
 
     tarn_tensor *expanded = tarn_expand(tarn_slice(x, 0, 0, 1), TARN_SHAPE(2, 3));
     assert_null(tarn_data_mut(expanded));
-    check_error(tm, TARN_ESTATE,
-                 "tarn_data_mut: in the expanded view [2,3] one element stands for several: write to "
-                 "what it was made from, or copy it with tarn_contiguous");
+    check_error(
+        tm, TARN_ESTATE,
+        "tarn_data_mut: in the expanded view [2,3] one element stands for several: write to "
+        "what it was made from, or copy it with tarn_contiguous");
     assert_int_equal(tarn_fill_with(expanded, 1), TARN_ESTATE);
     tarn_clear_error(tm);
     EXPECT_VALUES(expanded, 9, 1, 3, 9, 1, 3);
@@ -435,7 +447,9 @@ static tarn_tensor *viewed(tarn_tensor *const *inputs, int n, void *context)
     case 4: return tarn_expand(x, TARN_SHAPE(2, 4, 3));
     case 5: return tarn_expand(tarn_slice(x, 1, 1, 2), TARN_SHAPE(2, 4, 5));
     case 6: return tarn_reshape(tarn_slice(tarn_transpose(x, 0, 1), 0, 1, 3), TARN_SHAPE(2, 2, 2));
-    case 7: return tarn_slice(tarn_reshape(tarn_contiguous(tarn_transpose(x, 0, 1)), TARN_SHAPE(12)), 0, 3, 8);
+    case 7:
+        return tarn_slice(tarn_reshape(tarn_contiguous(tarn_transpose(x, 0, 1)), TARN_SHAPE(12)), 0,
+                          3, 8);
     default: return tarn_mul(tarn_slice(x, 0, 0, 2), tarn_slice(x, 0, 2, 4));
     }
 }
@@ -468,7 +482,8 @@ static void gradients_of_what_was_left_out(void **state)
     tarn_tensor *x = tarn_require_grad(counted(tm, TARN_SHAPE(2, 3)));
     assert_int_equal(tarn_backward(tarn_sum(tarn_slice(x, 1, 1, 3), TARN_ALL_AXES)), TARN_OK);
     EXPECT_VALUES(tarn_grad(x), 0, 1, 1, 0, 1, 1);
-    assert_int_equal(tarn_backward(tarn_sum(tarn_expand(x, TARN_SHAPE(4, 2, 3)), TARN_ALL_AXES)), TARN_OK);
+    assert_int_equal(tarn_backward(tarn_sum(tarn_expand(x, TARN_SHAPE(4, 2, 3)), TARN_ALL_AXES)),
+                     TARN_OK);
     EXPECT_VALUES(tarn_grad(x), 4, 5, 5, 4, 5, 5);
     assert_int_equal(tarn_zero_grad(x), TARN_OK);
     assert_int_equal(tarn_backward(tarn_sum(tarn_slice(x, 0, 1, 1), TARN_ALL_AXES)), TARN_OK);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * test_xor.c - the program of the README learns the exclusive or from every seed, and the same from the same seed.
+ * test_xor.c - the program of the README learns the exclusive or from every seed, and the same from
+ * the same seed.
  *
  * TARN_TEST_SEEDS in the environment sets how many seeds are tried. */
 #include <stdlib.h>
@@ -76,10 +77,11 @@ static void every_seed_learns(void **state)
         if (all_right(&o)) continue;
         failures++;
         print_message("seed %llu: loss %g, logits %g %g %g %g\n", (unsigned long long)seed, o.loss,
-                      (double)o.answers[0], (double)o.answers[1], (double)o.answers[2], (double)o.answers[3]);
+                      (double)o.answers[0], (double)o.answers[1], (double)o.answers[2],
+                      (double)o.answers[3]);
     }
-    print_message("xor: %llu seeds, worst loss %.5f (seed %llu)\n", (unsigned long long)n_seeds(), worst,
-                  (unsigned long long)worst_seed);
+    print_message("xor: %llu seeds, worst loss %.5f (seed %llu)\n", (unsigned long long)n_seeds(),
+                  worst, (unsigned long long)worst_seed);
     assert_int_equal(failures, 0);
 }
 
@@ -87,7 +89,8 @@ static void a_seed_decides_every_bit(void **state)
 {
     tarn_pool *pool = ((check_fixture *)*state)->pool;
     tarn_pool *fresh = tarn_pool_create(NULL, NULL);
-    const outcome a = train(pool, 42), b = train(pool, 42), c = train(pool, 43), d = train(fresh, 42);
+    const outcome a = train(pool, 42), b = train(pool, 42), c = train(pool, 43),
+                  d = train(fresh, 42);
     assert_true(a.digest == b.digest && a.digest == d.digest);
     assert_memory_equal(&a.loss, &b.loss, sizeof a.loss);
     assert_memory_equal(a.answers, d.answers, sizeof a.answers);

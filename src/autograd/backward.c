@@ -232,7 +232,9 @@ static tarn_status check_loss(const tarn_tensor *loss)
     return tarn__fail(
         tm, TARN_ESTATE, "tarn_backward: nothing that requires a gradient leads to the loss %s%s",
         tarn__describe(loss, text),
-        loss->graph_freed ? " any more: the scope of its operations has ended" : "");
+        loss->graph_freed
+            ? " any more: the scope of its operations has ended"
+            : ": its operands were constants, detached, or used inside TARN_NO_GRAD");
 }
 
 static tarn_status check_gradient(const tarn_tensor *loss, const tarn_tensor *gradient)

@@ -36,15 +36,18 @@ static bool check_leaf(const tarn_tensor *t, const char *caller)
     if (!tarn__readable(t, caller)) return false;
     if (is_leaf(t) && t->requires_grad) return true;
     char text[TARN__DESCRIPTION_BYTES];
-    (void)tarn__fail(t->manager, TARN_ESTATE, "%s: %s is no leaf that requires a gradient", caller,
-                     tarn__describe(t, text));
+    (void)tarn__fail(t->manager, TARN_ESTATE, "%s: %s %s", caller, tarn__describe(t, text),
+                     is_leaf(t) ? "requires no gradient: tarn_require_grad before the forward pass"
+                                : "was computed by an operation: only leaves have a gradient");
     return false;
 }
 
 tarn_status tarn_freeze(tarn_tensor *t)
 {
     if (t == NULL) return TARN_EARG;
-    if (!check_leaf(t, "tarn_freeze")) return t->manager->error;
+    if (!tarn__readable(t, "tarn_freeze")) return TARN_ESTALE;
+    if (is_leaf(t) && !t->requires_grad) return TARN_OK;
+    if (!check_leaf(t, "tarn_freeze")) return TARN_ESTATE;
     t->requires_grad = false;
     t->grad_state = TARN__GRAD_EMPTY;
     if (t->grad != NULL) tarn__tensor_end(t->grad, TARN__ENDED_BY_RELEASE);
@@ -83,7 +86,7 @@ bool tarn_has_grad(const tarn_tensor *t)
 tarn_status tarn_zero_grad(tarn_tensor *t)
 {
     if (t == NULL) return TARN_EARG;
-    if (!check_leaf(t, "tarn_zero_grad")) return t->manager->error;
+    if (!check_leaf(t, "tarn_zero_grad")) return t->ended_by == TARN__ALIVE ? TARN_ESTATE : TARN_ESTALE;
     tarn__leaf_empty(t);
     return TARN_OK;
 }

@@ -2,6 +2,7 @@
  * random.c - Philox4x32-10, and what is drawn from it. */
 #include "core/random.h"
 
+#include <float.h>
 #include <math.h>
 
 /* ---- the generator: ten rounds of two 32 x 32 -> 64 bit products; constants of the paper */
@@ -63,6 +64,13 @@ static double unit53(uint32_t high, uint32_t low)
     return (double)bits * 0x1p-53;
 }
 
+/* The point u of the way from low to high, whose distance may be larger than a double can hold. */
+static double between(double low, double high, double u)
+{
+    const double range = high - low;
+    return range <= DBL_MAX ? low + range * u : low * (1 - u) + high * u;
+}
+
 void tarn__fill_uniform_f32(float *y, size_t n, double low, double high, uint64_t key)
 {
     for (size_t i = 0; i < n;) {
@@ -70,7 +78,7 @@ void tarn__fill_uniform_f32(float *y, size_t n, double low, double high, uint64_
         draw(key, i / 4, bits);
         for (size_t j = 0; j < 4 && i < n; j++, i++) {
             const double u = (double)(bits[j] >> 8) * 0x1p-24;
-            const float value = (float)(low + (high - low) * u);
+            const float value = (float)between(low, high, u);
             /* Rounding may reach the open end. */
             y[i] = (double)value < high || low == high ? value : nextafterf((float)high, (float)low);
         }
@@ -83,7 +91,7 @@ void tarn__fill_uniform_f64(double *y, size_t n, double low, double high, uint64
         uint32_t bits[4];
         draw(key, i / 2, bits);
         for (size_t j = 0; j < 4 && i < n; j += 2, i++) {
-            const double value = low + (high - low) * unit53(bits[j], bits[j + 1]);
+            const double value = between(low, high, unit53(bits[j], bits[j + 1]));
             y[i] = value < high || low == high ? value : nextafter(high, low);
         }
     }

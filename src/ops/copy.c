@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT
  * copy.c - contiguous and cast: the same elements in another place or type. */
-#include "core/values.h"
 #include "ops/loop.h"
 #include "ops/op.h"
 
@@ -16,24 +15,33 @@ static tarn_status contiguous_backward(const tarn__call *call)
 {
     if (call->add[0])
         tarn__add_strided(call->din[0], call->dout);
-    else if (call->din[0] != call->dout)
+    else if (call->din[0]->data != call->dout->data)
         tarn__copy_strided(call->din[0], call->dout);
     return TARN_OK;
 }
 
 /* ---- cast: to y's type, truncating and saturating towards integers, NaN becoming 0 */
 
-/* The largest value of each integer type plus one, as a double; the smallest are minus that, or 0. */
-#define CAST_TO_INT(value, type, low, limit)                                                    \
-    ((value) != (value)          ? (type)0                                                      \
-     : (double)(value) <= (low)  ? (type)(low)                                                  \
-     : (double)(value) >= (limit) ? (type)((limit) == 0x1p63 ? INT64_MAX : (int64_t)(limit)-1)  \
-                                 : (type)(value))
+/* Each source type goes through the widest of its kind, so that nothing is lost on the way: an int64_t has no exact double,
+ * nor a float an exact integer. (double)INT64_MAX is 2^63, which is already too large. */
+static inline int64_t integer_of_float(double v, int64_t low, int64_t high)
+{
+    if (v != v) return 0;
+    if (v <= (double)low) return low;
+    return v >= (double)high ? high : (int64_t)v;
+}
+static inline int64_t integer_of_integer(int64_t v, int64_t low, int64_t high)
+{
+    return v < low ? low : v > high ? high : v;
+}
+#define INTEGER(v, low, high)                                                                   \
+    _Generic((v), float : integer_of_float, double : integer_of_float, default : integer_of_integer)(v, low, high)
+
 #define TO_F32(v) ((float)(v))
 #define TO_F64(v) ((double)(v))
-#define TO_I32(v) CAST_TO_INT(v, int32_t, -0x1p31, 0x1p31)
-#define TO_I64(v) CAST_TO_INT(v, int64_t, -0x1p63, 0x1p63)
-#define TO_U8(v) CAST_TO_INT(v, uint8_t, 0.0, 0x1p8)
+#define TO_I32(v) ((int32_t)INTEGER(v, INT32_MIN, INT32_MAX))
+#define TO_I64(v) INTEGER(v, INT64_MIN, INT64_MAX)
+#define TO_U8(v) ((uint8_t)INTEGER(v, 0, UINT8_MAX))
 
 typedef void (*cast_row)(int64_t n, void *y, int64_t y_step, const void *x, int64_t x_step);
 
@@ -55,6 +63,7 @@ TARN_DTYPE_LIST(CAST_FROM_F64)
 TARN_DTYPE_LIST(CAST_FROM_I32)
 TARN_DTYPE_LIST(CAST_FROM_I64)
 TARN_DTYPE_LIST(CAST_FROM_U8)
+#undef CAST_ROW
 
 /* [from][to], in the order of the list of types. */
 static const cast_row cast_rows[][5] = {
@@ -91,24 +100,28 @@ static tarn_status cast_forward(const tarn__call *call)
     return TARN_OK;
 }
 
-/* Between floats; each is added in its own type. */
+/* dx += dy, of any two float types. */
+#define ADD_CAST(name, to_type, from_type)                                                      \
+    static void name(tarn_tensor *dx, const tarn_tensor *dy)                                    \
+    {                                                                                           \
+        to_type         *to = dx->data;                                                         \
+        const from_type *from = dy->data;                                                       \
+        for (int64_t i = 0; i < dx->layout.numel; i++) to[i] += (to_type)from[i];               \
+    }
+ADD_CAST(add_f64_to_f32, float, double)
+ADD_CAST(add_f32_to_f64, double, float)
+#undef ADD_CAST
+
+/* Only casts between floats are recorded. */
 static tarn_status cast_backward(const tarn__call *call)
 {
-    tarn_tensor *dx = call->din[0];
-    if (!call->add[0]) {
-        cast_all(dx, call->dout);
-        return TARN_OK;
-    }
-    const int64_t n = dx->layout.numel;
-    const bool    to_double = dx->layout.dtype == TARN_F64, from_double = call->dout->layout.dtype == TARN_F64;
-    for (int64_t i = 0; i < n; i++) {
-        const double g = from_double ? ((const double *)call->dout->data)[i]
-                                     : (double)((const float *)call->dout->data)[i];
-        if (to_double)
-            ((double *)dx->data)[i] += g;
-        else
-            ((float *)dx->data)[i] += (float)g;
-    }
+    tarn_tensor *dx = call->din[0], *dy = call->dout;
+    if (!call->add[0])
+        cast_all(dx, dy);
+    else if (dx->layout.dtype == dy->layout.dtype)
+        tarn__add_strided(dx, dy);
+    else
+        (dx->layout.dtype == TARN_F64 ? add_f32_to_f64 : add_f64_to_f32)(dx, dy);
     return TARN_OK;
 }
 
@@ -120,6 +133,7 @@ const tarn__op tarn__op_contiguous = {
     .arity = 1,
     .any_dtype = 1,
     .layout = TARN__STRIDED,
+    .grad_in_place = true,
     .infer = tarn__infer_same,
     .forward = { contiguous_forward, contiguous_forward },
     .backward = { contiguous_backward, contiguous_backward },
@@ -145,7 +159,8 @@ tarn_tensor *tarn_contiguous(tarn_tensor *x)
 tarn_tensor *tarn_cast(tarn_tensor *x, tarn_dtype dtype)
 {
     if (x != NULL && tarn_dtype_size(dtype) == 0) {
-        (void)tarn__fail(x->manager, TARN_EDTYPE, "cast: %d is no element type", (int)dtype);
+        const tarn__call call = { .op = &tarn__op_cast, .manager = x->manager };
+        (void)tarn__call_fail(&call, TARN_EDTYPE, "%d is no element type", (int)dtype);
         return NULL;
     }
     return tarn__apply1(&tarn__op_cast, x, &(tarn__attr){ .dtype = (uint8_t)dtype });

@@ -32,9 +32,10 @@ const tarn__op tarn__op_dropout = {
 
 tarn_tensor *tarn_dropout(tarn_tensor *x, double p, uint64_t stream)
 {
-    if (x == NULL) return NULL;
+    if (x == NULL) return tarn__apply1(&tarn__op_dropout, NULL, NULL);
     if (!(p >= 0 && p <= 1)) {
-        (void)tarn__fail(x->manager, TARN_EARG, "dropout: p is %g; 0 to 1 is possible", p);
+        const tarn__call call = { .op = &tarn__op_dropout, .manager = x->manager };
+        (void)tarn__call_fail(&call, TARN_EARG, "p is %g; 0 to 1 is possible", p);
         return NULL;
     }
     const uint64_t key = tarn__random_key(x->manager->seed, TARN__RANDOM_DROPOUT);

@@ -9,14 +9,26 @@
 
 typedef struct sizes {
     int64_t M, N, K, batches;
+    int64_t a_row, a_column, b_row, b_column; /* strides of the matrices */
 } sizes;
 
+/* If b is one matrix and a has no gaps, the batches of a are one matrix of more rows. */
 static sizes sizes_of(const tarn__call *call)
 {
     const tarn__layout *a = &call->in[0]->layout, *b = &call->in[1]->layout;
     const tarn__layout *y = &call->out->layout;
-    sizes               s = { a->dims[a->ndim - 2], b->dims[b->ndim - 1], a->dims[a->ndim - 1], 1 };
-    for (int i = 0; i < y->ndim - 2; i++) s.batches *= y->dims[i];
+    const int           i = a->ndim - 2, j = b->ndim - 2;
+    sizes s = { a->dims[i],    b->dims[j + 1],    a->dims[i + 1], 1,
+                a->strides[i], a->strides[i + 1], b->strides[j],  b->strides[j + 1] };
+    bool  one_b = true;
+    for (int axis = 0; axis < y->ndim - 2; axis++) s.batches *= y->dims[axis];
+    for (int axis = 0; axis < j; axis++) one_b = one_b && b->dims[axis] == 1;
+    if (one_b && a->contiguous) {
+        s.M *= s.batches;
+        s.batches = 1;
+        s.a_row = s.K;
+        s.a_column = 1;
+    }
     return s;
 }
 
@@ -59,14 +71,10 @@ static void walk_next(walk *w)
     }
 }
 
-static tarn__matrix matrix_at(const tarn_tensor *t, int64_t offset, size_t element_bytes)
+static tarn__matrix transposed(tarn__matrix x)
 {
-    const tarn__layout *l = &t->layout;
-    return (tarn__matrix){ (const unsigned char *)t->data + offset * (int64_t)element_bytes,
-                           l->strides[l->ndim - 2], l->strides[l->ndim - 1] };
+    return (tarn__matrix){ x.data, x.column, x.row };
 }
-
-static tarn__matrix transposed(tarn__matrix m) { return (tarn__matrix){ m.data, m.column, m.row }; }
 
 /* ---- the shape rule */
 
