@@ -10,11 +10,11 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#define FAIL(file, line, ...)      \
-    do {                           \
-        print_error(__VA_ARGS__);  \
-        print_error("\n");         \
-        _fail((file), (line));     \
+#define FAIL(file, line, ...)     \
+    do {                          \
+        print_error(__VA_ARGS__); \
+        print_error("\n");        \
+        _fail((file), (line));    \
     } while (0)
 
 /* ---- a system that counts and fails */
@@ -231,8 +231,8 @@ void check_error_at(tarn_manager *tm, tarn_status code, const char *text, const 
     const tarn_status held = tarn_error_code(tm);
     const char *message = tarn_error_message(tm);
     if (held != code || strcmp(message, text) != 0)
-        FAIL(file, line, "held:     %s \"%s\"\nexpected: %s \"%s\"", tarn_status_name(held), message,
-             tarn_status_name(code), text);
+        FAIL(file, line, "held:     %s \"%s\"\nexpected: %s \"%s\"", tarn_status_name(held),
+             message, tarn_status_name(code), text);
     if (tarn_ok(tm) != (code == TARN_OK)) FAIL(file, line, "tarn_ok differs from the code");
     tarn_clear_error(tm);
 }
@@ -275,9 +275,9 @@ void check_pool_at(const check_fixture *f, const char *file, int line)
 void check_same_stats_at(const tarn_pool_stats *actual, const tarn_pool_stats *expected,
                          const char *file, int line)
 {
-#define COMPARE(type, field, meaning)                                               \
-    if (memcmp(&actual->field, &expected->field, sizeof(actual->field)) != 0)       \
-        FAIL(file, line, #field " is %.17g, not %.17g", (double)actual->field,      \
+#define COMPARE(type, field, meaning)                                          \
+    if (memcmp(&actual->field, &expected->field, sizeof(actual->field)) != 0)  \
+        FAIL(file, line, #field " is %.17g, not %.17g", (double)actual->field, \
              (double)expected->field);
     TARN_POOL_STATS_LIST(COMPARE)
 #undef COMPARE

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * check.h - what the tests share: a system that counts and fails, a fixture that ends with everything given back, and
- * assertions that tell what differs.
+ * check.h - what the tests share: a system that counts and fails, a fixture that ends with
+ * everything given back, and assertions that tell what differs.
  *
  *   static void adds(void **state)
  *   {
@@ -28,28 +28,29 @@
 /* ---- a system that counts and fails */
 
 typedef struct check_piece {
-    void  *memory;
+    void *memory;
     size_t bytes;
 } check_piece;
 
-/* Gives memory to pools. A release that matches no reserve in address and size is counted as wrong; what is released is
- * overwritten first, so that a later use shows. */
+/* Gives memory to pools. A release that matches no reserve in address and size is counted as wrong;
+ * what is released is overwritten first, so that a later use shows. */
 typedef struct check_system {
-    tarn_system  system; /* for tarn_pool_options */
+    tarn_system system;  /* for tarn_pool_options */
     check_piece *pieces; /* (n_live): reserved and not released */
-    size_t       n_live, capacity;
-    size_t       live_bytes;
-    size_t       last_bytes; /* of the last reserve that succeeded */
-    uint64_t     reserves, releases;
-    uint64_t     fail_after; /* reserves until one fails; 0: none */
-    bool         fail_on;    /* and so do all after it */
-    size_t       refuse_from; /* reserves of this size and above fail; 0: none */
-    uint64_t     failed, wrong;
+    size_t n_live, capacity;
+    size_t live_bytes;
+    size_t last_bytes; /* of the last reserve that succeeded */
+    uint64_t reserves, releases;
+    uint64_t fail_after; /* reserves until one fails; 0: none */
+    bool fail_on;        /* and so do all after it */
+    size_t refuse_from;  /* reserves of this size and above fail; 0: none */
+    uint64_t failed, wrong;
 } check_system;
 
 void check_system_begin(check_system *s);
 
-/* Lets the n-th reserve from now (1: the next) fail, alone or with all that follow; 0: none any more. */
+/* Lets the n-th reserve from now (1: the next) fail, alone or with all that follow; 0: none any
+ * more. */
 void check_system_fail(check_system *s, uint64_t n, bool fail_on);
 
 /* Asserts that no release was wrong and that everything was given back; frees the records. */
@@ -58,8 +59,8 @@ void check_system_end(check_system *s);
 /* ---- fixture */
 
 typedef struct check_fixture {
-    check_system  system;
-    tarn_pool    *pool;
+    check_system system;
+    tarn_pool *pool;
     tarn_manager *tm; /* seed 42 */
 } check_fixture;
 
@@ -69,7 +70,8 @@ void check_pool_begin(check_fixture *f, const tarn_pool_options *options);
 /* The same, and a manager. */
 void check_begin(check_fixture *f, const tarn_pool_options *options);
 
-/* Asserts that no error is held and nothing retained, in use or lost, and ends what check_begin made. */
+/* Asserts that no error is held and nothing retained, in use or lost, and ends what check_begin
+ * made. */
 void check_end(check_fixture *f);
 
 /* For cmocka: a fixture with a manager, or with a pool alone. */
@@ -79,8 +81,8 @@ int check_teardown(void **state);
 
 /* ---- assertions */
 
-/* The elements of a tensor of any type, last dimension fastest, against n expected values. Equal infinities and NaN where
- * NaN is expected pass. */
+/* The elements of a tensor of any type, last dimension fastest, against n expected values. Equal
+ * infinities and NaN where NaN is expected pass. */
 #define check_close(actual, expected, n, tolerance) \
     check_close_at((actual), (expected), (n), (tolerance), __FILE__, __LINE__)
 
@@ -98,7 +100,8 @@ int check_teardown(void **state);
 #define check_status(actual, expected) \
     check_status_at((actual), (expected), #actual, __FILE__, __LINE__)
 
-/* The records of the pool, the identities of its public figures, and that they agree with what the system gave. */
+/* The records of the pool, the identities of its public figures, and that they agree with what the
+ * system gave. */
 #define check_pool(f) check_pool_at((f), __FILE__, __LINE__)
 
 /* Every figure of two moments is the same. */
@@ -122,7 +125,8 @@ void check_same_stats_at(const tarn_pool_stats *actual, const tarn_pool_stats *e
                          const char *file, int line);
 void check_bytes_at(const void *memory, int value, size_t bytes, const char *file, int line);
 
-/* The number under a key of a flat JSON object of numbers. The whole text is checked, and that the key stands in it once. */
+/* The number under a key of a flat JSON object of numbers. The whole text is checked, and that the
+ * key stands in it once. */
 double check_json_number(const char *json, const char *key);
 
 /* What a stream holds, from its start: a static text, cut to 64 KiB. */

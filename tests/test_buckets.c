@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * test_buckets.c - size classes, the logical rule of element counts, and exact buckets for large sizes. */
+ * test_buckets.c - size classes, the logical rule of element counts, and exact buckets for large
+ * sizes. */
 #include "check.h"
 
 #include "core/pool.h"
@@ -69,7 +70,8 @@ static void block_capacity_follows_the_classes(void **state)
 
 /* ---- the logical rule */
 
-/* The smallest power of two to 1024 or common size that is not below count; above 1024 the count. */
+/* The smallest power of two to 1024 or common size that is not below count; above 1024 the count.
+ */
 static size_t naive_capacity(size_t count)
 {
     static const size_t common[] = { 3, 5, 7, 9, 10, 12, 15, 20, 25, 50, 100 };
@@ -84,8 +86,8 @@ static size_t naive_capacity(size_t count)
 static void element_buckets_follow_the_logical_rule(void **state)
 {
     (void)state;
-    static const size_t pairs[][2] = { { 0, 0 },    { 1, 1 },     { 3, 3 },       { 6, 7 },
-                                       { 11, 12 },  { 13, 15 },   { 51, 64 },     { 101, 128 },
+    static const size_t pairs[][2] = { { 0, 0 },      { 1, 1 },       { 3, 3 },      { 6, 7 },
+                                       { 11, 12 },    { 13, 15 },     { 51, 64 },    { 101, 128 },
                                        { 513, 1024 }, { 1024, 1024 }, { 1025, 1025 } };
     for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++)
         assert_int_equal(tarn_pool_bucket_capacity(pairs[i][0]), pairs[i][1]);
@@ -145,7 +147,8 @@ static void small_sizes_need_no_dynamic_bucket(void **state)
 /* Different sizes that need buckets of their own. */
 static size_t nth_size(size_t i) { return TARN__SMALL_MAX + 64 * (i + 1); }
 
-/* More sizes than buckets, no two blocks at the same time: buckets without blocks are used again. */
+/* More sizes than buckets, no two blocks at the same time: buckets without blocks are used again.
+ */
 static void more_sizes_than_buckets_one_by_one(void **state)
 {
     (void)state;
@@ -161,7 +164,8 @@ static void more_sizes_than_buckets_one_by_one(void **state)
     check_end(&f);
 }
 
-/* Some blocks stay while the table of buckets is rebuilt again and again; their buckets are still found. */
+/* Some blocks stay while the table of buckets is rebuilt again and again; their buckets are still
+ * found. */
 static void buckets_with_blocks_survive_a_rebuild(void **state)
 {
     (void)state;
@@ -171,10 +175,8 @@ static void buckets_with_blocks_survive_a_rebuild(void **state)
     check_pool_begin(&f, &(tarn_pool_options){ .cache_limit = TARN_NONE });
     for (size_t i = 0; i < 2 * TARN__N_DYNAMIC + 500; i++) {
         const tarn_block block = take(&f, nth_size(i));
-        if (i % STEP == 0 && i / STEP < KEPT)
-            kept[i / STEP] = block;
-        else
-            give(&f, block);
+        if (i % STEP == 0 && i / STEP < KEPT) kept[i / STEP] = block;
+        else give(&f, block);
     }
     check_pool(&f);
     for (size_t i = 0; i < 2 * TARN__N_DYNAMIC + 500; i++) {

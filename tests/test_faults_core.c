@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * test_faults_core.c - whichever request for memory fails, in the life of a pool and a manager: a status, no leak, and the
- * same values when it is tried again. */
+ * test_faults_core.c - whichever request for memory fails, in the life of a pool and a manager: a
+ * status, no leak, and the same values when it is tried again. */
 #include "check.h"
 
 #include <string.h>
@@ -11,7 +11,8 @@
 
 enum { N_RESULTS = 64 };
 
-/* Makes tensors of many sizes in scopes. Returns whether all went well; the sums of what was made are in results. */
+/* Makes tensors of many sizes in scopes. Returns whether all went well; the sums of what was made
+ * are in results. */
 static bool work(tarn_manager *tm, double results[N_RESULTS])
 {
     static const int64_t sizes[] = { 0, 1, 7, 16, 100, 1000, 8192, 8193 };
@@ -24,7 +25,7 @@ static bool work(tarn_manager *tm, double results[N_RESULTS])
             TARN_SCOPE(tm);
             tarn_tensor *u = tarn_random_uniform(tm, TARN_F32, TARN_SHAPE(sizes[i]), 0, 1, step);
             tarn_tensor *z = tarn_set_name(tarn_zeros(tm, TARN_F64, TARN_SHAPE(sizes[i])), "zeros");
-            const float  *a = tarn_data(u);
+            const float *a = tarn_data(u);
             const double *b = tarn_data(z);
             if (!tarn_ok(tm)) break;
             results[n] = 0;
@@ -62,11 +63,12 @@ static void expect_out_of_memory(const check_fixture *f)
 
 typedef struct fault_case {
     tarn_pool_options options;
-    bool              fail_on;      /* every request after the n-th fails, too */
-    bool              at_the_pool;  /* the n-th acquisition fails, not the n-th reserve */
+    bool fail_on;     /* every request after the n-th fails, too */
+    bool at_the_pool; /* the n-th acquisition fails, not the n-th reserve */
 } fault_case;
 
-/* One run with the n-th request failing. Returns whether the failure was met; if not, n is more than there are. */
+/* One run with the n-th request failing. Returns whether the failure was met; if not, n is more
+ * than there are. */
 static bool run_with_fault(const fault_case *c, uint64_t n, const double expected[N_RESULTS])
 {
     check_fixture f = { .tm = NULL };
@@ -89,8 +91,8 @@ static bool run_with_fault(const fault_case *c, uint64_t n, const double expecte
     if (f.tm == NULL) {
         assert_true(f.system.failed > 0);
         check_pool(&f);
-        assert_int_equal(tarn_pool_get_stats(f.pool).metadata, f.system.live_bytes -
-                                                               tarn_pool_get_stats(f.pool).reserved);
+        assert_int_equal(tarn_pool_get_stats(f.pool).metadata,
+                         f.system.live_bytes - tarn_pool_get_stats(f.pool).reserved);
         check_system_fail(&f.system, 0, false);
         f.tm = tarn_manager_create(&manager_options);
         assert_non_null(f.tm);
@@ -197,7 +199,8 @@ static void records_fail_one_by_one(void **state)
     check_pool(f);
 }
 
-/* More blocks than fit into a chunk of records, or into the first table of chunks, with each growth failing first. */
+/* More blocks than fit into a chunk of records, or into the first table of chunks, with each growth
+ * failing first. */
 static void tables_of_records_grow_in_spite_of_failures(void **state)
 {
     check_fixture *f = *state;

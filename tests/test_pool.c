@@ -69,7 +69,8 @@ static void options_are_validated(void **state)
     static const double bad_growth[] = { 0.999, 0.5, -1.0, -2.0, NAN, INFINITY, -INFINITY };
     tarn_status status = TARN_OK;
     for (size_t i = 0; i < sizeof(bad_growth) / sizeof(bad_growth[0]); i++) {
-        assert_null(tarn_pool_create(&(tarn_pool_options){ .growth_factor = bad_growth[i] }, &status));
+        assert_null(
+            tarn_pool_create(&(tarn_pool_options){ .growth_factor = bad_growth[i] }, &status));
         check_status(status, TARN_EARG);
     }
     assert_null(tarn_pool_create(
@@ -251,6 +252,7 @@ static void impossible_sizes_fail_and_change_nothing(void **state)
     refuse(f, PTRDIFF_MAX, TARN_ENOMEM);
     refuse(f, PTRDIFF_MAX - 4096, TARN_ENOMEM);
     refuse(f, (size_t)1 << 40, TARN_ENOMEM);
+    for (size_t i = 0; i < 1000; i++) refuse(f, ((size_t)1 << 40) + i * 4096, TARN_ENOMEM);
     give(f, held);
 }
 
@@ -269,7 +271,8 @@ static void wrong_arguments_leave_an_empty_block(void **state)
     check_same_stats(&after, &before);
 }
 
-/* After a block is reused for a smaller request, nothing of its earlier size stays in the figures. */
+/* After a block is reused for a smaller request, nothing of its earlier size stays in the figures.
+ */
 static void reuse_counts_the_new_request(void **state)
 {
     check_fixture *f = *state;
@@ -299,8 +302,8 @@ static void much_larger_blocks_are_not_handed_out(void **state)
             const size_t capacity = stats_of(&f).peak_in_use;
             const tarn_block block = take(&f, bytes);
             const tarn_pool_stats s = stats_of(&f);
-            const bool fits = capacity <= bytes + bytes / 8 ||
-                              tarn_pool_block_capacity(bytes) == capacity;
+            const bool fits =
+                capacity <= bytes + bytes / 8 || tarn_pool_block_capacity(bytes) == capacity;
             if (s.pool_allocations != (uint64_t)fits)
                 print_error("%zu bytes after %zu\n", bytes, sizes[i]);
             assert_int_equal(s.pool_allocations, fits);
@@ -308,6 +311,20 @@ static void much_larger_blocks_are_not_handed_out(void **state)
             give(&f, block);
             check_end(&f);
         }
+    }
+}
+
+static void the_smallest_block_that_fits_is_reused(void **state)
+{
+    check_fixture *f = *state;
+    for (int order = 0; order < 2; order++) {
+        const tarn_block smaller = take(f, 41984), larger = take(f, 43008);
+        give(f, order == 0 ? smaller : larger);
+        give(f, order == 0 ? larger : smaller);
+        const tarn_block block = take(f, 40000);
+        assert_ptr_equal(block.data, smaller.data);
+        give(f, block);
+        (void)tarn_pool_trim(f->pool, 0);
     }
 }
 
@@ -460,6 +477,19 @@ static void caps_of_any_number_hold(void **state)
     }
 }
 
+static void a_small_request_takes_the_place_of_a_large_cached_block(void **state)
+{
+    (void)state;
+    check_fixture f;
+    check_pool_begin(&f, &(tarn_pool_options){ .max_capacity = MIB });
+    give(&f, take(&f, MIB));
+    assert_int_equal(stats_of(&f).cached, MIB);
+    const tarn_block block = take(&f, 100);
+    assert_int_equal(stats_of(&f).trimmed_bytes, MIB);
+    give(&f, block);
+    check_end(&f);
+}
+
 static void a_refusing_system_is_asked_again_after_a_trim(void **state)
 {
     check_fixture *f = *state;
@@ -583,8 +613,8 @@ static void collect_regions(double growth_factor, size_t initial, size_t *bytes,
     check_fixture f;
     static tarn_block blocks[4096];
     size_t n_blocks = 0, n_regions = 0;
-    check_pool_begin(&f, &(tarn_pool_options){ .growth_factor = growth_factor,
-                                               .initial_capacity = initial });
+    check_pool_begin(
+        &f, &(tarn_pool_options){ .growth_factor = growth_factor, .initial_capacity = initial });
     size_t reserved = stats_of(&f).reserved;
     while (n_regions < n) {
         check_status(tarn_pool_acquire(f.pool, 32 * KIB, TARN_UNINITIALIZED, &blocks[n_blocks]),
@@ -770,10 +800,8 @@ static void the_nth_acquisition_fails_once(void **state)
         size_t n_blocks = 0;
         tarn_pool_fail_acquisition(f->pool, n);
         for (uint64_t i = 1; i <= 8; i++) {
-            if (i == n)
-                refuse(f, 100, TARN_ENOMEM);
-            else
-                blocks[n_blocks++] = take(f, 100);
+            if (i == n) refuse(f, 100, TARN_ENOMEM);
+            else blocks[n_blocks++] = take(f, 100);
         }
         while (n_blocks > 0) give(f, blocks[--n_blocks]);
     }
@@ -842,7 +870,8 @@ static void json_is_cut_as_by_snprintf(void **state)
 static void json_is_the_same_in_every_locale(void **state)
 {
     const tarn_pool_stats stats = busy_stats(*state);
-    static const char *const with_comma[] = { "de_DE.UTF-8", "fr_FR.UTF-8", "de_DE", "pl_PL.UTF-8" };
+    static const char *const with_comma[] = { "de_DE.UTF-8", "fr_FR.UTF-8", "de_DE",
+                                              "pl_PL.UTF-8" };
     char plain[4096], text[4096];
     (void)tarn_pool_stats_json(&stats, plain, sizeof(plain));
     for (size_t i = 0; i < sizeof(with_comma) / sizeof(with_comma[0]); i++) {
@@ -865,10 +894,10 @@ static void print_writes_a_line_a_figure(void **state)
     assert_memory_equal(text, "pool\n", 5);
     size_t lines = 1;
     char line[256];
-#define FIND(type, field, meaning)                                                        \
-    (void)snprintf(line, sizeof(line), "  %-20s %16.*f  %s\n", #field,                    \
-                   strcmp(#type, "double") == 0 ? 6 : 0, (double)s.field, meaning);       \
-    assert_non_null(strstr(text, line));                                                  \
+#define FIND(type, field, meaning)                                                  \
+    (void)snprintf(line, sizeof(line), "  %-20s %16.*f  %s\n", #field,              \
+                   strcmp(#type, "double") == 0 ? 6 : 0, (double)s.field, meaning); \
+    assert_non_null(strstr(text, line));                                            \
     lines++;
     TARN_POOL_STATS_LIST(FIND)
 #undef FIND
@@ -942,12 +971,14 @@ int main(void)
         WITH_POOL(wrong_arguments_leave_an_empty_block),
         WITH_POOL(reuse_counts_the_new_request),
         cmocka_unit_test(much_larger_blocks_are_not_handed_out),
+        WITH_POOL(the_smallest_block_that_fits_is_reused),
         WITH_POOL(a_huge_block_does_not_serve_a_small_request),
         WITH_POOL(empty_blocks_are_ignored),
         WITH_POOL(double_and_stale_releases_are_refused),
         WITH_POOL(foreign_releases_are_refused),
         cmocka_unit_test(the_cap_is_exact),
         cmocka_unit_test(caps_of_any_number_hold),
+        cmocka_unit_test(a_small_request_takes_the_place_of_a_large_cached_block),
         WITH_POOL(a_refusing_system_is_asked_again_after_a_trim),
         cmocka_unit_test(the_cache_limit_holds_at_release),
         cmocka_unit_test(nothing_is_cached_with_a_limit_of_none),

@@ -10,23 +10,24 @@ enum { SLOTS = 256, CHECK_EVERY = 64, SMALL_ENOUGH_TO_FILL = 4096, EDGE = 64, ST
 /* What the model knows of a block in use. */
 typedef struct shadow {
     tarn_block block;
-    uint64_t   cookie; /* what was written into it */
+    uint64_t cookie; /* what was written into it */
 } shadow;
 
 typedef struct model {
-    check_fixture     f;
+    check_fixture f;
     tarn_pool_options options;
-    uint64_t          random;
-    shadow            slots[SLOTS]; /* those with data are in use */
-    tarn_block        last_released;
-    size_t            usage, peak_usage, live, peak_live;
-    uint64_t          allocations, releases, failed, bad;
-    uint64_t          inject; /* acquisitions until the injected failure; 0: none */
+    uint64_t random;
+    shadow slots[SLOTS]; /* those with data are in use */
+    tarn_block last_released;
+    size_t usage, peak_usage, live, peak_live;
+    uint64_t allocations, releases, failed, bad;
+    uint64_t inject; /* acquisitions until the injected failure; 0: none */
 } model;
 
 static uint64_t draw(model *m, uint64_t below) { return check_random(&m->random) % below; }
 
-/* 0 to 1 MiB, every order of magnitude as often as another; half of them from a few sizes that repeat. */
+/* 0 to 1 MiB, every order of magnitude as often as another; half of them from a few sizes that
+ * repeat. */
 static size_t draw_size(model *m)
 {
     static const size_t common[] = { 0, 4, 40, 256, 1024, 3136, 32768, 40000, 100352, 401408 };
@@ -76,7 +77,8 @@ static void verify_cookie(const shadow *s)
 
 static void verify_apart(const model *m, tarn_block block)
 {
-    const uintptr_t begin = (uintptr_t)block.data, end = begin + (block.bytes > 0 ? block.bytes : 1);
+    const uintptr_t begin = (uintptr_t)block.data,
+                    end = begin + (block.bytes > 0 ? block.bytes : 1);
     for (size_t i = 0; i < SLOTS; i++) {
         const tarn_block other = m->slots[i].block;
         if (other.data == NULL) continue;
@@ -107,8 +109,8 @@ static void acquire(model *m, shadow *slot)
     const bool zeroed = draw(m, 2) == 0, injected = m->inject != 0 && --m->inject == 0;
     const uint64_t refused = m->f.system.failed;
     tarn_block block;
-    const tarn_status status = tarn_pool_acquire(
-        m->f.pool, bytes, zeroed ? TARN_ZEROED : TARN_UNINITIALIZED, &block);
+    const tarn_status status =
+        tarn_pool_acquire(m->f.pool, bytes, zeroed ? TARN_ZEROED : TARN_UNINITIALIZED, &block);
     if (status != TARN_OK) {
         /* Only for a reason: injected here, refused by the system, or no room under the cap. */
         const tarn_pool_stats s = tarn_pool_get_stats(m->f.pool);
@@ -187,12 +189,9 @@ static void run(const tarn_pool_options *options, uint64_t seed, size_t operatio
     check_pool_begin(&m->f, options);
     for (size_t i = 0; i < operations; i++) {
         shadow *slot = &m->slots[draw(m, SLOTS)];
-        if (draw(m, 50) == 0)
-            disturb(m);
-        else if (slot->block.data == NULL)
-            acquire(m, slot);
-        else
-            release(m, slot);
+        if (draw(m, 50) == 0) disturb(m);
+        else if (slot->block.data == NULL) acquire(m, slot);
+        else release(m, slot);
         if (i % CHECK_EVERY != 0) continue;
         check_pool(&m->f);
         verify_figures(m);

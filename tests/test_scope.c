@@ -307,15 +307,17 @@ static void the_message_names_the_remedy(void **state)
         tarn__tensor_spend(u); /* as backward does; the handle stays in its scope */
         assert_int_equal(tarn_pool_get_stats(f->pool).live_blocks, 1);
         assert_null(tarn_data(u));
-        check_error(f->tm, TARN_ESTALE,
-                    "tarn_data: tensor [16] was given back by tarn_backward: keep it with tarn_keep "
-                    "before, or read it before");
+        check_error(
+            f->tm, TARN_ESTALE,
+            "tarn_data: tensor [16] was given back by tarn_backward: keep it with tarn_keep "
+            "before, or read it before");
         (void)tarn_set_name(u, "late");
         assert_string_equal(tarn_name(u), "");
     }
     assert_null(tarn_data(t));
-    check_error(f->tm, TARN_ESTALE, "tarn_data: tensor [16] ended with its scope: move it out with "
-                                    "tarn_escape, or hold it with tarn_retain");
+    check_error(f->tm, TARN_ESTALE,
+                "tarn_data: tensor [16] ended with its scope: move it out with "
+                "tarn_escape, or hold it with tarn_retain");
     tarn__unref(t);
     assert_int_equal(handles(f->tm), 0);
 }
@@ -345,8 +347,9 @@ static void what_an_object_owns_is_not_released(void **state)
     tarn_tensor *t = tarn__own(tarn__tensor_new(f->tm, &layout, TARN_ZEROED));
     assert_non_null(t);
     tarn_release(tarn_set_name(t, "l1.bias"));
-    check_error(f->tm, TARN_ESTATE, "tarn_release: \"l1.bias\" [2] belongs to its module, loader or "
-                                    "leaf and was not retained");
+    check_error(f->tm, TARN_ESTATE,
+                "tarn_release: \"l1.bias\" [2] belongs to its module, loader or "
+                "leaf and was not retained");
     TARN_SCOPE(f->tm);
     assert_ptr_equal(tarn_escape(t), t);
     assert_ptr_equal(tarn_retain(t), t);
@@ -416,7 +419,7 @@ static void a_scope_without_memory_is_empty(void **state)
 static struct {
     uint64_t position, marks[8];
     uint32_t depths[8];
-    size_t   n_truncated, n_destroyed;
+    size_t n_truncated, n_destroyed;
 } tape;
 
 static uint64_t tape_mark(const tarn_manager *tm)

@@ -74,11 +74,11 @@ static void signed_numbers_add_and_multiply_or_refuse(void **state)
 /* ---- shapes */
 
 typedef struct shape_case {
-    tarn_dtype  dtype;
-    tarn_shape  shape;
+    tarn_dtype dtype;
+    tarn_shape shape;
     tarn_status status;
-    int64_t     numel;
-    int64_t     strides[TARN_MAX_DIMS];
+    int64_t numel;
+    int64_t strides[TARN_MAX_DIMS];
 } shape_case;
 
 #define MAX64 INT64_MAX
@@ -90,7 +90,11 @@ static void shapes_pack_or_refuse(void **state)
         { TARN_F32, TARN_SCALAR, TARN_OK, 1, { 0 } },
         { TARN_F32, TARN_SHAPE(1), TARN_OK, 1, { 1 } },
         { TARN_F32, TARN_SHAPE(2, 3, 4), TARN_OK, 24, { 12, 4, 1 } },
-        { TARN_U8, TARN_SHAPE(2, 2, 2, 2, 2, 2, 2, 2), TARN_OK, 256, { 128, 64, 32, 16, 8, 4, 2, 1 } },
+        { TARN_U8,
+          TARN_SHAPE(2, 2, 2, 2, 2, 2, 2, 2),
+          TARN_OK,
+          256,
+          { 128, 64, 32, 16, 8, 4, 2, 1 } },
         { TARN_F64, TARN_SHAPE(1, 1, 1, 1, 1, 1, 1, 1), TARN_OK, 1, { 1, 1, 1, 1, 1, 1, 1, 1 } },
         /* Sizes of 0 make an empty tensor; strides are those of size 1. */
         { TARN_F32, TARN_SHAPE(0), TARN_OK, 0, { 1 } },
@@ -104,10 +108,17 @@ static void shapes_pack_or_refuse(void **state)
         { TARN_F32, TARN_SHAPE(MAX64), TARN_EOVERFLOW, 0, { 0 } },
         { TARN_U8, TARN_SHAPE(INT64_C(1) << 32, INT64_C(1) << 31), TARN_EOVERFLOW, 0, { 0 } },
         /* A product that wraps to 4 in 64 bits. */
-        { TARN_F32, TARN_SHAPE(4194305, 4194305, INT64_C(211106198978564)), TARN_EOVERFLOW, 0, { 0 } },
+        { TARN_F32,
+          TARN_SHAPE(4194305, 4194305, INT64_C(211106198978564)),
+          TARN_EOVERFLOW,
+          0,
+          { 0 } },
         { TARN_F32, TARN_SHAPE(INT64_C(1) << 32, INT64_C(1) << 32), TARN_EOVERFLOW, 0, { 0 } },
-        { TARN_U8, TARN_SHAPE(MAX64, MAX64, MAX64, MAX64, MAX64, MAX64, MAX64, MAX64),
-          TARN_EOVERFLOW, 0, { 0 } },
+        { TARN_U8,
+          TARN_SHAPE(MAX64, MAX64, MAX64, MAX64, MAX64, MAX64, MAX64, MAX64),
+          TARN_EOVERFLOW,
+          0,
+          { 0 } },
         /* Empty, but with strides that do not fit, wherever the 0 stands. */
         { TARN_U8, TARN_SHAPE(0, MAX64, MAX64), TARN_EOVERFLOW, 0, { 0 } },
         { TARN_U8, TARN_SHAPE(MAX64, 0, MAX64), TARN_EOVERFLOW, 0, { 0 } },
@@ -163,8 +174,8 @@ static void refresh_knows_gaps_from_order(void **state)
     (void)state;
     static const struct {
         tarn__layout layout;
-        int64_t      numel;
-        bool         contiguous;
+        int64_t numel;
+        bool contiguous;
     } cases[] = {
         { { .ndim = 2, .dims = { 2, 3 }, .strides = { 3, 1 } }, 6, true },
         { { .ndim = 2, .dims = { 3, 2 }, .strides = { 1, 3 } }, 6, false }, /* transposed */
@@ -213,8 +224,9 @@ static void shapes_compare_and_describe_themselves(void **state)
     check_status(tarn__layout_make(&b, TARN_F32, &TARN_SCALAR), TARN_OK);
     assert_string_equal(tarn__describe_layout(&b, text), "[]");
 
-    const tarn__layout widest = { .ndim = 8, .dims = { INT64_MIN, INT64_MIN, INT64_MIN, INT64_MIN,
-                                                       INT64_MIN, INT64_MIN, INT64_MIN, INT64_MIN } };
+    const tarn__layout widest = { .ndim = 8,
+                                  .dims = { INT64_MIN, INT64_MIN, INT64_MIN, INT64_MIN, INT64_MIN,
+                                            INT64_MIN, INT64_MIN, INT64_MIN } };
     tarn__describe_layout(&widest, text);
     assert_int_equal(text[0], '[');
     assert_non_null(memchr(text, ']', sizeof(text)));
@@ -223,10 +235,11 @@ static void shapes_compare_and_describe_themselves(void **state)
 static void offsets_follow_strides(void **state)
 {
     (void)state;
-    const tarn__layout transposed = { .ndim = 2, .dims = { 3, 2 }, .strides = { 1, 3 }, .numel = 6 };
+    const tarn__layout transposed = {
+        .ndim = 2, .dims = { 3, 2 }, .strides = { 1, 3 }, .numel = 6
+    };
     static const int64_t expected[] = { 0, 3, 1, 4, 2, 5 };
-    for (int64_t i = 0; i < 6; i++)
-        assert_true(tarn__offset_of(&transposed, i) == expected[i]);
+    for (int64_t i = 0; i < 6; i++) assert_true(tarn__offset_of(&transposed, i) == expected[i]);
     const tarn__layout expanded = { .ndim = 2, .dims = { 3, 2 }, .strides = { 0, 1 }, .numel = 6 };
     const tarn__layout once = { .ndim = 2, .dims = { 1, 2 }, .strides = { 0, 1 }, .numel = 2 };
     assert_true(tarn__is_expanded(&expanded));
@@ -240,8 +253,8 @@ static void offsets_follow_strides(void **state)
 static void element_types_have_names_and_sizes(void **state)
 {
     (void)state;
-#define TEST_TYPE(code, type, name)                                  \
-    assert_string_equal(tarn_dtype_name(TARN_##code), name);         \
+#define TEST_TYPE(code, type, name)                          \
+    assert_string_equal(tarn_dtype_name(TARN_##code), name); \
     assert_int_equal(tarn_dtype_size(TARN_##code), sizeof(type));
     TARN_DTYPE_LIST(TEST_TYPE)
 #undef TEST_TYPE
@@ -256,8 +269,8 @@ static void statuses_have_names_and_texts(void **state)
 {
     (void)state;
     assert_int_equal(TARN_OK, 0);
-#define TEST_STATUS(code, text)                                         \
-    assert_string_equal(tarn_status_name(TARN_##code), "TARN_" #code);  \
+#define TEST_STATUS(code, text)                                        \
+    assert_string_equal(tarn_status_name(TARN_##code), "TARN_" #code); \
     assert_string_equal(tarn_status_text(TARN_##code), text);
     TARN_STATUS_LIST(TEST_STATUS)
 #undef TEST_STATUS

@@ -1,0 +1,369 @@
+/* SPDX-License-Identifier: MIT
+ * op_cases.c - the operations: how each is tried, called, and what it should compute. */
+#include "op_cases.h"
+
+#include <float.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "check.h"
+#include "core/random.h"
+
+/* ---- arrays */
+
+int64_t op_shape_numel(const tarn_shape *shape)
+{
+    int64_t n = 1;
+    for (int i = 0; i < shape->ndim; i++) n *= shape->dims[i];
+    return n;
+}
+
+void op_array_make(op_array *a, tarn_shape shape)
+{
+    a->shape = shape;
+    a->n = op_shape_numel(&shape);
+    a->data = calloc((size_t)a->n + 1, sizeof(double));
+    assert_non_null(a->data);
+}
+
+void op_array_free(op_array *a)
+{
+    free(a->data);
+    a->data = NULL;
+}
+
+/* Goes to the next index of a shape, last axis fastest; false after the last. */
+static bool next(const tarn_shape *shape, int64_t *index)
+{
+    for (int axis = shape->ndim - 1; axis >= 0; axis--) {
+        if (++index[axis] < shape->dims[axis]) return true;
+        index[axis] = 0;
+    }
+    return false;
+}
+
+/* Where an array that aligns with `ndim` axes at the last, and is repeated along axes of size 1, has an index. */
+static int64_t place(const op_array *a, int ndim, const int64_t *index)
+{
+    int64_t p = 0;
+    for (int axis = 0; axis < a->shape.ndim; axis++) {
+        const int64_t i = index[axis + ndim - a->shape.ndim];
+        p = p * a->shape.dims[axis] + (a->shape.dims[axis] == 1 ? 0 : i);
+    }
+    return p;
+}
+
+static tarn_shape broadcast(const tarn_shape *a, const tarn_shape *b)
+{
+    tarn_shape s = { .ndim = a->ndim > b->ndim ? a->ndim : b->ndim };
+    for (int i = 0; i < s.ndim; i++) {
+        const int     p = i - (s.ndim - a->ndim), q = i - (s.ndim - b->ndim);
+        const int64_t m = p < 0 ? 1 : a->dims[p], n = q < 0 ? 1 : b->dims[q];
+        s.dims[i] = m == 1 ? n : m;
+    }
+    return s;
+}
+
+static double between(uint64_t *random, double low, double high)
+{
+    const double u = (double)(check_random(random) >> 11) * 0x1p-53;
+    return floor((low + (high - low) * u) * 1024) / 1024;
+}
+
+static double draw_one(op_values values, uint64_t *random)
+{
+    const double side = (check_random(random) & 1) != 0 ? 1 : -1;
+    switch (values) {
+    case OP_ANY: return side * between(random, 0x1p-10, 2);
+    case OP_POSITIVE: return between(random, 0.25, 3);
+    case OP_NONZERO: return side * between(random, 0.25, 2);
+    case OP_UNIT: return between(random, 0, 1);
+    case OP_LATTICE: return floor(between(random, -64, 64)) * 2 / 64;
+    case OP_BETWEEN: return (floor(between(random, -64, 64)) * 2 + 1) / 64;
+    default: return 0;
+    }
+}
+
+/* The numbers k / 64 around 0 in random order (Fisher and Yates). */
+static void draw_distinct(op_array *a, uint64_t *random)
+{
+    for (int64_t i = 0; i < a->n; i++) a->data[i] = ((double)i - floor((double)a->n / 2)) / 64;
+    for (int64_t i = a->n - 1; i > 0; i--) {
+        const int64_t j = (int64_t)(check_random(random) % (uint64_t)(i + 1));
+        const double  other = a->data[j];
+        a->data[j] = a->data[i];
+        a->data[i] = other;
+    }
+}
+
+void op_array_draw(op_array *a, const op_case *c, const op_variant *v, int i, uint64_t *random)
+{
+    const tarn_shape *logits = &v->shape[0];
+    op_array_make(a, v->shape[i]);
+    if (c->values[i] == OP_DISTINCT)
+        draw_distinct(a, random);
+    else
+        for (int64_t k = 0; k < a->n; k++)
+            a->data[k] =
+                c->values[i] == OP_LABELS
+                    ? (double)(check_random(random) % (uint64_t)logits->dims[logits->ndim - 1])
+                    : draw_one(c->values[i], random);
+}
+
+const char *op_case_text(const op_case *c, const op_variant *v, char text[200])
+{
+    size_t    n = (size_t)snprintf(text, 200, "%s", c->op);
+    const int operands = v->n != 0 ? v->n : c->n;
+    for (int i = 0; i < operands; i++) {
+        n += (size_t)snprintf(text + n, 200 - n, " [");
+        for (int axis = 0; axis < v->shape[i].ndim; axis++)
+            n += (size_t)snprintf(text + n, 200 - n, axis == 0 ? "%d" : ",%d", (int)v->shape[i].dims[axis]);
+        n += (size_t)snprintf(text + n, 200 - n, "]");
+    }
+    snprintf(text + n, 200 - n, ", axes %d of %d:%d,%d keep %d, axis %d, value %g, type %d", v->axes.n,
+             v->shape[0].ndim, v->axes.axis[0], v->axes.axis[1], v->axes.keep, v->axis, v->value,
+             (int)v->dtype);
+    return text;
+}
+
+/* ---- strided operands */
+
+bool op_layout_applies(op_layout layout, const op_array *a)
+{
+    switch (layout) {
+    case OP_TRANSPOSED: return a->shape.ndim >= 2;
+    case OP_EXPANDED: return a->shape.ndim >= 1 && a->shape.dims[0] > 1;
+    default: return true;
+    }
+}
+
+enum { BEFORE = 1, AFTER = 2 }; /* elements around a slice, along each axis */
+
+static tarn_shape base_shape(const tarn_shape *shape, op_layout layout)
+{
+    tarn_shape s = *shape;
+    if (layout == OP_SLICED && s.ndim == 0) return TARN_SHAPE(BEFORE + 1 + AFTER);
+    for (int i = 0; i < s.ndim; i++) {
+        if (layout == OP_TRANSPOSED) s.dims[i] = shape->dims[s.ndim - 1 - i];
+        if (layout == OP_SLICED) s.dims[i] = BEFORE + shape->dims[i] + AFTER;
+    }
+    if (layout == OP_EXPANDED) s.dims[0] = 1;
+    return s;
+}
+
+/* Where the base of an array has an index of it. */
+static int64_t base_place(const tarn_shape *base, op_layout layout, const int64_t *index)
+{
+    int64_t p = 0;
+    for (int i = 0; i < base->ndim; i++) {
+        int64_t k = index[i];
+        if (layout == OP_TRANSPOSED) k = index[base->ndim - 1 - i];
+        if (layout == OP_SLICED) k = index[i] + BEFORE;
+        if (layout == OP_EXPANDED && i == 0) k = 0;
+        p = p * base->dims[i] + k;
+    }
+    return p;
+}
+
+tarn_tensor *op_base(tarn_manager *tm, tarn_dtype dtype, op_array *a, op_layout layout, double filler)
+{
+    const tarn_shape shape = base_shape(&a->shape, layout);
+    const int64_t    n = op_shape_numel(&shape);
+    op_array         base;
+    int64_t          index[TARN_MAX_DIMS] = { 0 }, i = 0;
+    op_array_make(&base, shape);
+    for (int64_t k = 0; k < n; k++) base.data[k] = filler;
+    if (layout == OP_EXPANDED && a->n > 0) {
+        const int64_t row = a->n / a->shape.dims[0];
+        for (int64_t k = row; k < a->n; k++) a->data[k] = a->data[k - row];
+    }
+    if (a->n > 0) do
+            base.data[base_place(&shape, layout, index)] = a->data[i++];
+        while (next(&a->shape, index));
+
+    tarn_tensor *doubles = tarn_from_array(tm, TARN_F64, shape, base.data);
+    op_array_free(&base);
+    return dtype == TARN_F64 ? doubles : tarn_cast(doubles, dtype);
+}
+
+tarn_tensor *op_view(tarn_tensor *base, op_layout layout, tarn_shape shape)
+{
+    tarn_tensor *t = base;
+    const int    ndim = shape.ndim;
+    if (layout == OP_TRANSPOSED)
+        for (int i = 0; i < ndim / 2; i++) t = tarn_transpose(t, i, -1 - i);
+    if (layout == OP_SLICED) {
+        for (int i = 0; i < ndim; i++) t = tarn_slice(t, i, BEFORE, -AFTER);
+        if (ndim == 0) t = tarn_reshape(tarn_slice(t, 0, BEFORE, -AFTER), TARN_SCALAR);
+    }
+    if (layout == OP_EXPANDED) t = tarn_expand(t, shape);
+    return t;
+}
+
+void op_array_read(op_array *a, tarn_tensor *t)
+{
+    const tarn_dtype dtype = tarn_get_dtype(t);
+    const size_t     bytes = (size_t)tarn_numel(t) * tarn_dtype_size(dtype);
+    void            *elements = malloc(bytes + 1);
+    assert_non_null(elements);
+    op_array_make(a, tarn_get_shape(t));
+    check_status(tarn_copy_to(t, elements, bytes), TARN_OK);
+    for (int64_t i = 0; i < a->n; i++) switch (dtype) {
+#define READ(code, type, name) \
+    case TARN_##code: a->data[i] = (double)((type *)elements)[i]; break;
+            TARN_DTYPE_LIST(READ)
+#undef READ
+        }
+    free(elements);
+}
+
+/* ---- elementwise: variants, calls and formulas */
+
+#define LENGTH(array) ((int)(sizeof(array) / sizeof((array)[0])))
+
+static bool any_shape(int i, op_variant *v)
+{
+    static const tarn_shape shapes[] = { { 0, { 0 } },       { 1, { 1 } },    { 1, { 0 } },
+                                         { 2, { 0, 3 } },    { 1, { 23 } },   { 2, { 3, 5 } },
+                                         { 3, { 2, 1, 3 } }, { 4, { 2, 3, 2, 2 } }, { 1, { 812 } } };
+    if (i >= LENGTH(shapes)) return false;
+    v->shape[0] = shapes[i];
+    v->value = 0.5 + 0x1p-11; /* between two numbers that are drawn */
+    v->dtype = TARN_F64;
+    return true;
+}
+
+static bool any_shape_negative(int i, op_variant *v)
+{
+    const bool more = any_shape(i, v);
+    v->value = -0.25;
+    return more;
+}
+
+/* 0, 1, 2 and others. */
+static bool any_exponent(int i, op_variant *v)
+{
+    static const double exponents[] = { 2, 0, 1, 3, -1, 0.5, -2.75 };
+    v->shape[0] = TARN_SHAPE(3, 5);
+    if (i < LENGTH(exponents)) v->value = exponents[i];
+    return i < LENGTH(exponents);
+}
+
+static bool any_pair(int i, op_variant *v)
+{
+    static const tarn_shape pairs[][2] = {
+        { { 0, { 0 } }, { 0, { 0 } } },
+        { { 1, { 7 } }, { 1, { 7 } } },
+        { { 2, { 3, 5 } }, { 2, { 3, 5 } } },
+        { { 1, { 1 } }, { 0, { 0 } } },
+        { { 1, { 23 } }, { 0, { 0 } } },
+        { { 2, { 2, 1 } }, { 1, { 2 } } },
+        { { 2, { 4, 8 } }, { 1, { 8 } } },
+        { { 2, { 4, 1 } }, { 2, { 4, 6 } } },
+        { { 3, { 3, 1, 2 } }, { 3, { 1, 3, 2 } } },
+        { { 3, { 1, 3, 2 } }, { 2, { 3, 2 } } },
+        { { 4, { 2, 1, 3, 1 } }, { 4, { 1, 2, 1, 2 } } },
+        { { 3, { 5, 10, 5 } }, { 2, { 10, 5 } } },
+        { { 3, { 0, 1, 3 } }, { 3, { 0, 10, 3 } } },
+        { { 2, { 1, 3 } }, { 2, { 0, 3 } } },
+        { { 2, { 2, 600 } }, { 2, { 2, 1 } } }, /* longer than the pieces in which rows are summed */
+        { { 0, { 0 } }, { 2, { 2, 600 } } },
+    };
+    if (i >= LENGTH(pairs)) return false;
+    v->shape[0] = pairs[i][0];
+    v->shape[1] = pairs[i][1];
+    return true;
+}
+
+static double sign_of(double x) { return x > 0 ? 1 : x < 0 ? -1 : 0; }
+static double nan_max(double a, double b) { return isnan(a) || isnan(b) ? NAN : a > b ? a : b; }
+static double nan_min(double a, double b) { return -nan_max(-a, -b); }
+
+/* The call tarn_op(x) and y = f for each x; |y| is the magnitude. */
+#define UNARY(op, f)                                                                                \
+    UNARY_REFERENCE(op, f)                                                                          \
+    static tarn_tensor *op##_apply(tarn_tensor *const *in, const op_variant *v)                     \
+    {                                                                                               \
+        (void)v;                                                                                    \
+        return tarn_##op(in[0]);                                                                    \
+    }
+
+/* The same with the number s. */
+#define SCALAR(op, f)                                                                               \
+    UNARY_REFERENCE(op, f)                                                                          \
+    static tarn_tensor *op##_apply(tarn_tensor *const *in, const op_variant *v)                     \
+    {                                                                                               \
+        return tarn_##op(in[0], v->value);                                                          \
+    }
+
+#define UNARY_REFERENCE(op, f)                                                                      \
+    static void op##_reference(const op_array *in, const op_variant *v, op_array *out,              \
+                               op_array *magnitude)                                                 \
+    {                                                                                               \
+        const double s = v->value;                                                                  \
+        (void)s;                                                                                    \
+        op_array_make(out, in->shape);                                                              \
+        op_array_make(magnitude, in->shape);                                                        \
+        for (int64_t i = 0; i < in->n; i++) {                                                       \
+            const double x = in->data[i];                                                           \
+            out->data[i] = (f);                                                                     \
+            magnitude->data[i] = fabs(out->data[i]);                                                \
+        }                                                                                           \
+    }
+
+#define BINARY(op, f)                                                                               \
+    static tarn_tensor *op##_apply(tarn_tensor *const *in, const op_variant *v)                     \
+    {                                                                                               \
+        (void)v;                                                                                    \
+        return tarn_##op(in[0], in[1]);                                                             \
+    }                                                                                               \
+    static void op##_reference(const op_array *in, const op_variant *v, op_array *out,              \
+                               op_array *magnitude)                                                 \
+    {                                                                                               \
+        const tarn_shape shape = broadcast(&in[0].shape, &in[1].shape);                             \
+        int64_t          index[TARN_MAX_DIMS] = { 0 }, i = 0;                                       \
+        (void)v;                                                                                    \
+        op_array_make(out, shape);                                                                  \
+        op_array_make(magnitude, shape);                                                            \
+        if (out->n == 0) return;                                                                    \
+        do {                                                                                        \
+            const double a = in[0].data[place(&in[0], shape.ndim, index)];                          \
+            const double b = in[1].data[place(&in[1], shape.ndim, index)];                          \
+            out->data[i] = (f);                                                                     \
+            magnitude->data[i] = fabs(out->data[i]);                                                \
+            i++;                                                                                    \
+        } while (next(&shape, index));                                                              \
+    }
+
+BINARY(add, a + b)
+BINARY(sub, a - b)
+BINARY(mul, a *b)
+BINARY(div, a / b)
+BINARY(pow, pow(a, b))
+BINARY(maximum, nan_max(a, b))
+BINARY(minimum, nan_min(a, b))
+
+SCALAR(add_scalar, x + s)
+SCALAR(sub_scalar, x - s)
+SCALAR(rsub_scalar, s - x)
+SCALAR(mul_scalar, x *s)
+SCALAR(div_scalar, x / s)
+SCALAR(rdiv_scalar, s / x)
+SCALAR(pow_scalar, pow(x, s))
+SCALAR(maximum_scalar, nan_max(x, s))
+SCALAR(minimum_scalar, nan_min(x, s))
+SCALAR(leaky_relu, x >= 0 ? x : s * x)
+
+UNARY(neg, -x)
+UNARY(abs, x *sign_of(x))
+UNARY(exp, exp(x))
+UNARY(log, log(x))
+UNARY(sqrt, sqrt(x))
+UNARY(square, x *x)
+UNARY(tanh, isinf(x) ? sign_of(x) : tanh(x))
+UNARY(sigmoid, 1 / (1 + exp(-x)))
+UNARY(relu, isnan(x) ? x : x > 0 ? x : 0)
+UNARY(detach, x)
+UNARY(contiguous, x)
