@@ -165,7 +165,7 @@ files() {
 
 data=$work/data
 files
-run 0 --data "$data" --batch 7 --epochs 3
+run 0 --data "$data" --batch 7 --epochs 3 --lr 0.1
 grep -q "^MNIST from $data" "$work/out" || fail "does not say where the data is from"
 above 99
 TARN_MNIST_DIR=$data run 0 --batch 20 --epochs 1

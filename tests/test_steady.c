@@ -32,12 +32,12 @@
 #endif
 #endif
 
-enum { WARM_UP = 20, STEPS = 1000 };
-
 /* Sanitizers and Valgrind use heap and system themselves, and replace malloc. */
 static bool is_checked(void) { return check_scaled(1000) != 1000; }
 
-static int n_steps(void) { return (int)check_scaled(STEPS); }
+enum { WARM_UP = 5, STEPS = 1000 };
+
+static int n_steps(void) { return is_checked() ? 10 : STEPS; }
 
 /* ---- malloc and its kin, counted */
 
@@ -132,8 +132,10 @@ static void begin(trainee *t, int which)
         t->mlp = tarn_mlp_create(t->net, "xor", (const int64_t[]){ 2, 8, 1 }, 3,
                                  &(tarn_mlp_options){ .activation = TARN_TANH });
     } else {
-        t->x = tarn_random_uniform(t->tm, TARN_F32, TARN_SHAPE(64, 784), 0, 1, 1);
-        t->y = tarn_cast(tarn_random_uniform(t->tm, TARN_F32, TARN_SHAPE(64), 0, 10, 2), TARN_I32);
+        const int64_t rows = is_checked() ? 4 : 64;
+        t->x = tarn_random_uniform(t->tm, TARN_F32, TARN_SHAPE(rows, 784), 0, 1, 1);
+        t->y =
+            tarn_cast(tarn_random_uniform(t->tm, TARN_F32, TARN_SHAPE(rows), 0, 10, 2), TARN_I32);
         t->mlp = tarn_mlp_create(t->net, "mlp", (const int64_t[]){ 784, 128, 10 }, 3, NULL);
     }
     t->opt = which % 2 == 0 ? tarn_sgd_create(t->net, &(tarn_sgd_options){ .momentum = 0.9 })

@@ -52,7 +52,8 @@ typedef struct tarn_manager_stats {
 TARN_API TARN_NODISCARD tarn_manager *tarn_manager_create(const tarn_manager_options *options);
 
 /* Ends every tensor, module, optimiser and loader of the manager, gives all blocks back and, if the pool is the manager's
- * own, destroys it. Returns how many handles were still retained; options.on_unreleased names them. NULL does nothing. */
+ * own, destroys it with every block. Returns how many handles were still retained; options.on_unreleased names them. NULL
+ * does nothing. Not to be called inside a block with TARN_SCOPE: its end would come after the manager's. */
 TARN_API size_t tarn_manager_destroy(tarn_manager *tm);
 
 /* The pool that the manager draws from; NULL for NULL. */

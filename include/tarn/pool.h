@@ -38,7 +38,7 @@ typedef struct tarn_system {
 typedef struct tarn_pool_options {
     size_t             initial_capacity; /* bytes reserved at creation; 0: none */
     size_t             max_capacity;     /* cap on reserved bytes; 0: no cap */
-    size_t             cache_limit;      /* cap on cached bytes, enforced at release; 0: 64 MiB + peak in use */
+    size_t             cache_limit;      /* cap on cached bytes beyond initial_capacity; 0: 64 MiB + peak in use */
     double             growth_factor;    /* each region is this much larger than the last, up to 16 MiB; >= 1; 0: 2.0 */
     bool               wipe_on_release;  /* overwrite what a block held with zeros when it is released */
     const tarn_system *system;           /* copied; NULL: the operating system */

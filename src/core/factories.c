@@ -122,7 +122,7 @@ tarn_tensor *tarn_random_uniform(tarn_manager *tm, tarn_dtype dtype, tarn_shape 
                                  double high, uint64_t stream)
 {
     if (tm == NULL) return NULL;
-    if (!isfinite(low) || !isfinite(high) || low > high) {
+    if (!isfinite(low) || !isfinite(high) || low > high || !isfinite(high - low)) {
         (void)tarn__fail(tm, TARN_EARG, "tarn_random_uniform: [%g, %g) is no interval", low, high);
         return NULL;
     }

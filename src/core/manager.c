@@ -40,7 +40,7 @@ tarn_manager *tarn_manager_create(const tarn_manager_options *options)
     if (pool == NULL) return NULL;
     tarn_manager *tm = make_manager(pool);
     if (tm == NULL) {
-        if (o->pool == NULL) (void)tarn_pool_destroy(pool);
+        if (o->pool == NULL) tarn__pool_end(pool);
         return NULL;
     }
     tm->owns_pool = o->pool == NULL;
@@ -87,7 +87,7 @@ static void free_manager(tarn_manager *tm)
     tarn__records_free(pool, tm->frames, tm->n_frames * sizeof(*tm->frames));
     tarn__records_free(pool, tm, sizeof(*tm));
     pool->n_users--;
-    if (owns_pool) (void)tarn_pool_destroy(pool);
+    if (owns_pool) tarn__pool_end(pool);
 }
 
 size_t tarn_manager_destroy(tarn_manager *tm)

@@ -41,7 +41,7 @@ static tarn_pool *make_pool(const tarn_pool_options *options)
     return pool;
 }
 
-static void end_pool(tarn_pool *pool)
+void tarn__pool_end(tarn_pool *pool)
 {
     const tarn_system system = pool->system;
     tarn__regions_end(pool);
@@ -56,7 +56,7 @@ tarn_pool *tarn_pool_create(const tarn_pool_options *options, tarn_status *statu
     if (result == TARN_OK) {
         pool = make_pool(&completed);
         if (pool != NULL && !tarn__reserve_initial(pool)) {
-            end_pool(pool);
+            tarn__pool_end(pool);
             pool = NULL;
         }
         if (pool == NULL) result = TARN_ENOMEM;
@@ -69,7 +69,7 @@ tarn_status tarn_pool_destroy(tarn_pool *pool)
 {
     if (pool == NULL) return TARN_OK;
     if (pool->n_users > 0 || pool->stats.live_blocks > 0) return TARN_ESTATE;
-    end_pool(pool);
+    tarn__pool_end(pool);
     return TARN_OK;
 }
 
@@ -164,11 +164,14 @@ tarn_status tarn_pool_acquire(tarn_pool *pool, size_t bytes, tarn_fill fill, tar
 
 /* ---- release */
 
+/* What was reserved at creation comes on top: it was asked for. */
 static size_t cache_limit(const tarn_pool *pool)
 {
-    if (pool->options.cache_limit == TARN_NONE) return 0;
-    if (pool->options.cache_limit != 0) return pool->options.cache_limit;
-    return DEFAULT_CACHE + pool->stats.peak_in_use;
+    size_t limit = pool->options.cache_limit;
+    if (limit == 0) limit = DEFAULT_CACHE + pool->stats.peak_in_use;
+    if (limit == TARN_NONE) limit = 0;
+    if (!tarn__size_add(limit, pool->options.initial_capacity, &limit)) limit = SIZE_MAX;
+    return limit;
 }
 
 tarn_status tarn_pool_release(tarn_pool *pool, tarn_block handle)

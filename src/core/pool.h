@@ -127,8 +127,11 @@ void tarn__region_leave(tarn_pool *pool, tarn__region *region);
 /* Gives idle regions back, the longest idle first, until at most keep_bytes are cached. Returns the bytes given back. */
 size_t tarn__trim(tarn_pool *pool, size_t keep_bytes);
 
-/* Gives everything back. */
+/* Gives everything back, blocks in use included. */
 void tarn__regions_end(tarn_pool *pool);
+
+/* Ends a pool, whoever still holds its blocks. */
+void tarn__pool_end(tarn_pool *pool);
 
 /* The record with this id, or NULL. */
 static inline tarn__block_record *tarn__record_of(const tarn_pool *pool, uint32_t id)

@@ -105,6 +105,15 @@ void tarn__region_leave(tarn_pool *pool, tarn__region *region)
     if (--region->n_in_use == 0) idle_append(pool, region);
 }
 
+/* Gives the memory of a region back, and the region's record. */
+static void release_region(tarn_pool *pool, tarn__region *region)
+{
+    pool->stats.system_releases++;
+    tarn__allow(region->data, region->bytes);
+    pool->system.release(pool->system.context, region->data, region->bytes);
+    tarn__slab_give(&pool->regions_slab, region);
+}
+
 static void give_back(tarn_pool *pool, tarn__region *region)
 {
     for (tarn__block_record *block = region->blocks, *next; block != NULL; block = next) {
@@ -119,10 +128,7 @@ static void give_back(tarn_pool *pool, tarn__region *region)
 
     pool->stats.reserved -= region->bytes;
     pool->stats.cached -= region->bytes;
-    pool->stats.system_releases++;
-    tarn__allow(region->data, region->bytes);
-    pool->system.release(pool->system.context, region->data, region->bytes);
-    tarn__slab_give(&pool->regions_slab, region);
+    release_region(pool, region);
 }
 
 size_t tarn__trim(tarn_pool *pool, size_t keep_bytes)
@@ -141,7 +147,10 @@ size_t tarn__trim(tarn_pool *pool, size_t keep_bytes)
 
 void tarn__regions_end(tarn_pool *pool)
 {
-    while (pool->oldest_idle != NULL) give_back(pool, pool->oldest_idle);
+    for (tarn__region *region = pool->regions, *next; region != NULL; region = next) {
+        next = region->next;
+        release_region(pool, region);
+    }
     for (uint32_t i = 0; i < pool->n_chunks; i++)
         tarn__system_give(pool, pool->chunks[i],
                           TARN__BLOCKS_PER_CHUNK * sizeof(tarn__block_record));

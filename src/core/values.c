@@ -66,22 +66,21 @@ const void *tarn_data(tarn_tensor *t)
 }
 
 /* Whether t may be written now; the error is held otherwise. */
-static bool writable(const tarn_tensor *t, const char *writer)
+static tarn_status check_writable(const tarn_tensor *t, const char *writer)
 {
-    if (!tarn__readable(t, writer)) return false;
-    if (t->requires_grad && t->node == NULL && !tarn_ok(t->manager)) return false;
-    if (!tarn__is_expanded(&t->layout)) return true;
+    if (!tarn__readable(t, writer)) return TARN_ESTALE;
+    if (t->requires_grad && t->node == NULL && !tarn_ok(t->manager)) return t->manager->error;
+    if (!tarn__is_expanded(&t->layout)) return TARN_OK;
     char text[TARN__DESCRIPTION_BYTES];
-    (void)tarn__fail(t->manager, TARN_ESTATE,
+    return tarn__fail(t->manager, TARN_ESTATE,
                      "%s: in the expanded view %s one element stands for several: write to what it "
                      "was made from, or copy it with tarn_contiguous",
                      writer, tarn__describe(t, text));
-    return false;
 }
 
 void *tarn_data_mut(tarn_tensor *t)
 {
-    if (t == NULL || !writable(t, "tarn_data_mut")) return NULL;
+    if (t == NULL || check_writable(t, "tarn_data_mut") != TARN_OK) return NULL;
     tarn__touch(t, false);
     return t->data;
 }
@@ -115,9 +114,8 @@ static tarn_status check_array(const tarn_tensor *t, const void *values, size_t 
 tarn_status tarn_copy_from(tarn_tensor *t, const void *values, size_t bytes)
 {
     if (t == NULL) return TARN_EARG;
-    if (!writable(t, "tarn_copy_from"))
-        return t->manager->error;
-    const tarn_status status = check_array(t, values, bytes, "tarn_copy_from");
+    tarn_status status = check_writable(t, "tarn_copy_from");
+    if (status == TARN_OK) status = check_array(t, values, bytes, "tarn_copy_from");
     if (status != TARN_OK || bytes == 0) return status;
     tarn__touch(t, bytes == t->storage->block.bytes);
     if (t->layout.contiguous) {
@@ -153,8 +151,8 @@ tarn_status tarn_copy_to(tarn_tensor *t, void *values, size_t bytes)
 tarn_status tarn_fill_with(tarn_tensor *t, double value)
 {
     if (t == NULL) return TARN_EARG;
-    if (!writable(t, "tarn_fill_with")) return t->manager->error;
-    if (t->layout.numel == 0) return TARN_OK;
+    const tarn_status status = check_writable(t, "tarn_fill_with");
+    if (status != TARN_OK || t->layout.numel == 0) return status;
     tarn__touch(t, tarn__bytes(t) == t->storage->block.bytes);
     const tarn_dtype dtype = (tarn_dtype)t->layout.dtype;
     const size_t step = tarn_dtype_size(dtype);
