@@ -11,6 +11,8 @@
 #include "check.h"
 #include "core/random.h"
 
+const char *op_trial_text = "";
+
 /* ---- arrays */
 
 int64_t op_shape_numel(const tarn_shape *shape)
@@ -217,6 +219,45 @@ void op_array_read(op_array *a, tarn_tensor *t)
 #undef READ
         }
     free(elements);
+}
+
+/* ---- trials */
+
+void op_for_each_trial(tarn_manager *tm, int64_t most, void (*f)(tarn_manager *tm, op_trial *t))
+{
+    uint64_t random = check_seed();
+    for (int row = 0; row < n_op_cases; row++) {
+        const op_case *c = &op_cases[row];
+        op_variant     v = { .n = 0 };
+        for (int i = 0; c->variant(i, &v); i++, v = (op_variant){ .n = 0 }) {
+            TARN_SCOPE(tm);
+            op_trial t = { c, v, v.n != 0 ? v.n : c->n, { { .n = 0 } } };
+            int64_t  elements = 0;
+            for (int k = 0; k < t.n; k++) {
+                op_array_draw(&t.in[k], c, &v, k, &random);
+                elements += t.in[k].n;
+            }
+            char text[200];
+            op_trial_text = op_case_text(c, &v, text);
+            if (most == 0 || elements <= most) f(tm, &t);
+            if (!tarn_ok(tm)) fail_msg("%s: %s", text, tarn_error_message(tm));
+            for (int k = 0; k < t.n; k++) op_array_free(&t.in[k]);
+        }
+    }
+    op_trial_text = "";
+}
+
+tarn_dtype op_operand_dtype(const op_trial *t, int i, tarn_dtype dtype)
+{
+    return t->c->values[i] == OP_LABELS ? t->v.dtype : dtype;
+}
+
+bool op_trial_allows(const op_trial *t, op_layout layout)
+{
+    if ((t->c->flags & OP_CONTIGUOUS) != 0 && layout != OP_PLAIN) return false;
+    bool some = false;
+    for (int i = 0; i < t->n; i++) some = some || op_layout_applies(layout, &t->in[i]);
+    return some;
 }
 
 /* ---- elementwise: variants, calls and formulas */
@@ -992,7 +1033,7 @@ const op_case op_cases[] = {
     ROW(sub,             2, OF(OP_ANY, OP_ANY),            any_pair,              1,   1, OP_LINEAR),
     ROW(mul,             2, OF(OP_ANY, OP_ANY),            any_pair,              1,   1, OP_LINEAR),
     ROW(div,             2, OF(OP_ANY, OP_NONZERO),        any_pair,              1, 128, 0),
-    ROW(pow,             2, OF(OP_POSITIVE, OP_ANY),       any_pair,              2, 512, 0),
+    ROW(pow,             2, OF(OP_POSITIVE, OP_ANY),       any_pair,              2, 512, OP_NO_INFINITY),
     ROW(maximum,         2, OF(OP_LATTICE, OP_BETWEEN),    any_pair,              0,   1, 0),
     ROW(minimum,         2, OF(OP_LATTICE, OP_BETWEEN),    any_pair,              0,   1, 0),
 
@@ -1031,14 +1072,14 @@ const op_case op_cases[] = {
     ROW(softmax,         1, OF(OP_ANY),                    softmax_variant,       8,  24, 0),
     ROW(log_softmax,     1, OF(OP_ANY),                    softmax_variant,       4, 128, 0),
     ROW(cross_entropy,   2, OF(OP_ANY, OP_LABELS),         cross_entropy_variant, 4,   8, 0),
-    ROW(bce_with_logits, 2, OF(OP_ANY, OP_UNIT),           loss_variant,          4,   8, 0),
+    ROW(bce_with_logits, 2, OF(OP_ANY, OP_UNIT),           loss_variant,          4,   8, OP_NO_INFINITY),
     ROW(mse,             2, OF(OP_ANY, OP_ANY),            loss_variant,          2,  16, 0),
 
-    ROW(reshape,         1, OF(OP_ANY),                    reshape_variant,       0,   1, OP_LINEAR | OP_CONTIGUOUS),
-    ROW(transpose,       1, OF(OP_ANY),                    transpose_variant,     0,   1, OP_LINEAR),
-    ROW(slice,           1, OF(OP_ANY),                    slice_variant,         0,   1, OP_LINEAR),
-    ROW(expand,          1, OF(OP_ANY),                    expand_variant,        0,   1, OP_LINEAR),
-    ROW(contiguous,      1, OF(OP_ANY),                    any_shape,             0,   1, OP_LINEAR),
+    ROW(reshape,         1, OF(OP_ANY),                    reshape_variant,       0,   1, OP_LINEAR | OP_ANY_DTYPE | OP_CONTIGUOUS),
+    ROW(transpose,       1, OF(OP_ANY),                    @@,
+    ROW(slice,           1, OF(OP_ANY),                    @@,
+    ROW(expand,          1, OF(OP_ANY),                    @@,
+    ROW(contiguous,      1, OF(OP_ANY),                    any_shape,             0,   1, OP_LINEAR | OP_ANY_DTYPE),
     ROW(cast,            1, OF(OP_ANY),                    cast_variant,          0,   1, OP_LINEAR | OP_ANY_DTYPE),
     ROW(dropout,         1, OF(OP_ANY),                    dropout_variant,       1,   2, OP_LINEAR),
     ROW(detach,          1, OF(OP_ANY),                    any_shape,             0,   0, OP_NO_GRADIENT | OP_ANY_DTYPE),

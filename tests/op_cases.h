@@ -53,7 +53,8 @@ enum {
     OP_LINEAR = 1,       /* each gradient is a sum of products of values and the cotangent */
     OP_NO_GRADIENT = 2,  /* the result never requires one */
     OP_CONTIGUOUS = 4,   /* operands with other strides are an error (reshape) */
-    OP_ANY_DTYPE = 8     /* every type is accepted */
+    OP_ANY_DTYPE = 8,    /* every type is accepted */
+    OP_NO_INFINITY = 16  /* the reference's formula does otherwise with infinite operands */
 };
 
 typedef struct op_case {
@@ -108,6 +109,29 @@ tarn_tensor *op_view(tarn_tensor *base, op_layout layout, tarn_shape shape);
 
 /* The elements of a tensor. */
 void op_array_read(op_array *a, tarn_tensor *t);
+
+/* ---- trials */
+
+/* A variant with its operands drawn. */
+typedef struct op_trial {
+    const op_case *c;
+    op_variant     v;
+    int            n; /* operands */
+    op_array       in[OP_OPERANDS];
+} op_trial;
+
+/* The trial that runs now, for messages. */
+extern const char *op_trial_text;
+
+/* Calls f with every variant of every operation, inside a scope of tm, and fails if an error is held after it. Variants of
+ * more than `most` elements are left out (0: none). */
+void op_for_each_trial(tarn_manager *tm, int64_t most, void (*f)(tarn_manager *tm, op_trial *t));
+
+/* The type of operand i when floats are `dtype`. */
+tarn_dtype op_operand_dtype(const op_trial *t, int i, tarn_dtype dtype);
+
+/* Whether an operand can be laid out so; the others are plain then. */
+bool op_trial_allows(const op_trial *t, op_layout layout);
 
 /* "sum [3,5]", for messages. */
 const char *op_case_text(const op_case *c, const op_variant *v, char text[200]);
