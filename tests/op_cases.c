@@ -1076,9 +1076,9 @@ const op_case op_cases[] = {
     ROW(mse,             2, OF(OP_ANY, OP_ANY),            loss_variant,          2,  16, 0),
 
     ROW(reshape,         1, OF(OP_ANY),                    reshape_variant,       0,   1, OP_LINEAR | OP_ANY_DTYPE | OP_CONTIGUOUS),
-    ROW(transpose,       1, OF(OP_ANY),                    @@,
-    ROW(slice,           1, OF(OP_ANY),                    @@,
-    ROW(expand,          1, OF(OP_ANY),                    @@,
+    ROW(transpose,       1, OF(OP_ANY),                    transpose_variant,    0,   1, OP_LINEAR | OP_ANY_DTYPE),
+    ROW(slice,           1, OF(OP_ANY),                    slice_variant,        0,   1, OP_LINEAR | OP_ANY_DTYPE),
+    ROW(expand,          1, OF(OP_ANY),                    expand_variant,       0,   1, OP_LINEAR | OP_ANY_DTYPE),
     ROW(contiguous,      1, OF(OP_ANY),                    any_shape,             0,   1, OP_LINEAR | OP_ANY_DTYPE),
     ROW(cast,            1, OF(OP_ANY),                    cast_variant,          0,   1, OP_LINEAR | OP_ANY_DTYPE),
     ROW(dropout,         1, OF(OP_ANY),                    dropout_variant,       1,   2, OP_LINEAR),

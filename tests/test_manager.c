@@ -462,10 +462,10 @@ static void arrays_of_another_size_are_refused(void **state)
     check_error(f->tm, TARN_EARG, "tarn_copy_to: \"w\" [2,3] holds 24 bytes, the array 32");
     check_status(tarn_copy_from(t, NULL, 24), TARN_EARG);
     check_error(f->tm, TARN_EARG,
-                "tarn_copy_from: \"w\" [2,3] holds 24 bytes, the array 24 and is NULL");
+                "tarn_copy_from: \"w\" [2,3] holds 24 bytes, the array 24; it is NULL");
     check_status(tarn_copy_to(t, NULL, 24), TARN_EARG);
     check_error(f->tm, TARN_EARG,
-                "tarn_copy_to: \"w\" [2,3] holds 24 bytes, the array 24 and is NULL");
+                "tarn_copy_to: \"w\" [2,3] holds 24 bytes, the array 24; it is NULL");
     check_close(t, ones, 6, 0);
     check_bytes(values, 0, sizeof(values));
 

@@ -103,7 +103,7 @@ static void expect_reference(const op_trial *t, tarn_tensor *y, tarn_dtype dtype
     op_array_free(&magnitude);
 }
 
-static void expect_value(tarn_manager *tm, op_trial *t)
+static void expect_values(tarn_manager *tm, op_trial *t)
 {
     for (int layout = 0; layout < OP_LAYOUTS; layout++) {
         if (!op_trial_allows(t, (op_layout)layout)) continue;
@@ -115,7 +115,7 @@ static void expect_value(tarn_manager *tm, op_trial *t)
 
 static void values_are_those_of_the_references(void **state)
 {
-    op_for_each_trial(MANAGER(state), 0, expect_value);
+    op_for_each_trial(MANAGER(state), 0, expect_values);
 }
 
 /* Replaces elements of every operand but labels: every `every`-th by `value`. */
@@ -129,7 +129,7 @@ static void replace(op_trial *t, int every, double value)
 static void expect_nan(tarn_manager *tm, op_trial *t)
 {
     replace(t, 3, NAN);
-    expect_value(tm, t);
+    expect_values(tm, t);
 }
 
 static void nan_passes_through(void **state) { op_for_each_trial(MANAGER(state), 0, expect_nan); }
@@ -138,9 +138,9 @@ static void expect_infinities(tarn_manager *tm, op_trial *t)
 {
     if ((t->c->flags & OP_NO_INFINITY) != 0) return;
     replace(t, 5, INFINITY);
-    expect_value(tm, t);
+    expect_values(tm, t);
     replace(t, 7, -INFINITY);
-    expect_value(tm, t);
+    expect_values(tm, t);
 }
 
 static void infinities_are_no_surprise(void **state)
@@ -395,11 +395,11 @@ static void wrong_shapes(void **state)
     REFUSES(tarn_pow(tarn_set_name(b, "exponents"), a), TARN_ESHAPE,
             "pow: a \"exponents\" [4], b [2,3]: sizes 4 and 3 of the last axis do not broadcast");
     REFUSES(tarn_matmul(a, c), TARN_ESHAPE,
-            "matmul: a [2,3], b [4,3]: the last size of a and the last but one of b differ (3 and 4)");
+            "matmul: a [2,3], b [4,3]: the last size of a and the last but one of b differ");
     REFUSES(tarn_matmul(a, b), TARN_ESHAPE,
-            "matmul: a [2,3], b \"exponents\" [4]: a matrix has at least two axes; tarn_reshape adds one (2 and 1)");
+            "matmul: a [2,3], b \"exponents\" [4]: a matrix has at least two axes; tarn_reshape adds one");
     REFUSES(tarn_matmul(batches, others), TARN_ESHAPE,
-            "matmul: a [5,2,3], b [4,3,2]: the batches do not broadcast (5 and 4)");
+            "matmul: a [5,2,3], b [4,3,2]: the batches do not broadcast");
     REFUSES(tarn_affine(tarn_zeros(tm, TARN_F32, TARN_SHAPE(4, 2)), d, NULL), TARN_ESHAPE,
             "affine: x [4,2], w [8,3]: 2 and 3 differ");
     REFUSES(tarn_affine(c, d, a), TARN_ESHAPE, "affine: w [8,3], b [2,3]; b (8) is needed");
@@ -411,7 +411,7 @@ static void wrong_shapes(void **state)
     REFUSES(tarn_cross_entropy(a, labels), TARN_ESHAPE,
             "cross_entropy: logits [2,3], labels [3]: 2 and 3 rows differ");
     REFUSES(tarn_cross_entropy(b, labels), TARN_ESHAPE,
-            "cross_entropy: logits \"exponents\" [4], labels [3]: two axes and one are needed");
+            "cross_entropy: logits \"exponents\" [4], labels [3]; logits (B, C) and labels (B) are needed");
     REFUSES(tarn_cross_entropy(a, b), TARN_EDTYPE,
             "cross_entropy: labels is float32; int32, int64 or uint8 is needed");
     REFUSES(tarn_max(tarn_zeros(tm, TARN_F32, TARN_SHAPE(0, 3)), TARN_AXES(0)), TARN_ESHAPE,

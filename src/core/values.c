@@ -108,7 +108,7 @@ static tarn_status check_array(const tarn_tensor *t, const void *values, size_t 
     char text[TARN__DESCRIPTION_BYTES];
     return tarn__fail(t->manager, TARN_EARG, "%s: %s holds %zu bytes, the array %zu%s", caller,
                       tarn__describe(t, text), tarn__bytes(t), bytes,
-                      values == NULL ? " and is NULL" : "");
+                      values == NULL ? "; it is NULL" : "");
 }
 
 tarn_status tarn_copy_from(tarn_tensor *t, const void *values, size_t bytes)

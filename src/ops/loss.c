@@ -44,7 +44,7 @@ static tarn_status infer_cross_entropy(const tarn__call *call, tarn__layout *out
         return tarn__call_fail(call, TARN_EDTYPE, "labels is %s; int32, int64 or uint8 is needed",
                                tarn_dtype_name((tarn_dtype)l->dtype));
     if (x->ndim != 2 || l->ndim != 1)
-        return tarn__call_fail(call, TARN_ESHAPE, "logits %s, labels %s: two axes and one are needed",
+        return tarn__call_fail(call, TARN_ESHAPE, "logits %s, labels %s; logits (B, C) and labels (B) are needed",
                                tarn__describe(logits, x_text), tarn__describe(labels, l_text));
     if (x->dims[0] != l->dims[0])
         return tarn__call_fail(call, TARN_ESHAPE, "logits %s, labels %s: %lld and %lld rows differ",

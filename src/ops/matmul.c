@@ -78,13 +78,12 @@ static tarn__matrix transposed(tarn__matrix x)
 
 /* ---- the shape rule */
 
-/* Holds the error: a and b, and what is wrong with two of their sizes. */
-static tarn_status misfit(const tarn__call *call, const char *what, int64_t p, int64_t q)
+/* Holds the error: a and b, and what is wrong with them. */
+static tarn_status misfit(const tarn__call *call, const char *what)
 {
     char a[TARN__DESCRIPTION_BYTES], b[TARN__DESCRIPTION_BYTES];
-    return tarn__call_fail(call, TARN_ESHAPE, "a %s, b %s: %s (%lld and %lld)",
-                           tarn__describe(call->in[0], a), tarn__describe(call->in[1], b), what,
-                           (long long)p, (long long)q);
+    return tarn__call_fail(call, TARN_ESHAPE, "a %s, b %s: %s", tarn__describe(call->in[0], a),
+                           tarn__describe(call->in[1], b), what);
 }
 
 static tarn_status matmul_infer(const tarn__call *call, tarn__layout *out, int64_t *offset)
@@ -92,11 +91,9 @@ static tarn_status matmul_infer(const tarn__call *call, tarn__layout *out, int64
     const tarn__layout *a = &call->in[0]->layout, *b = &call->in[1]->layout;
     (void)offset;
     if (a->ndim < 2 || b->ndim < 2)
-        return misfit(call, "a matrix has at least two axes; tarn_reshape adds one", a->ndim,
-                      b->ndim);
+        return misfit(call, "a matrix has at least two axes; tarn_reshape adds one");
     if (a->dims[a->ndim - 1] != b->dims[b->ndim - 2])
-        return misfit(call, "the last size of a and the last but one of b differ",
-                      a->dims[a->ndim - 1], b->dims[b->ndim - 2]);
+        return misfit(call, "the last size of a and the last but one of b differ");
     out->dtype = a->dtype;
     out->ndim = a->ndim > b->ndim ? a->ndim : b->ndim;
     out->dims[out->ndim - 2] = a->dims[a->ndim - 2];
@@ -104,7 +101,7 @@ static tarn_status matmul_infer(const tarn__call *call, tarn__layout *out, int64
     for (int axis = out->ndim - 3; axis >= 0; axis--) {
         const int i = axis - (out->ndim - a->ndim), j = axis - (out->ndim - b->ndim);
         const int64_t p = i < 0 ? 1 : a->dims[i], q = j < 0 ? 1 : b->dims[j];
-        if (p != q && p != 1 && q != 1) return misfit(call, "the batches do not broadcast", p, q);
+        if (p != q && p != 1 && q != 1) return misfit(call, "the batches do not broadcast");
         out->dims[axis] = p == 1 ? q : p;
     }
     return TARN_OK;
