@@ -97,3 +97,15 @@ build() {
     quietly cmake -S "$root" --preset "$preset" -B "$folder" "$@" &&
         quietly cmake --build "$folder" --parallel "$(n_jobs)"
 }
+
+# Prints the folder that has the files of MNIST, or fails.
+find_mnist() {
+    local folder
+    for folder in "${TARN_MNIST_DIR:-}" "$root/data/mnist" "$root/../shared/data/mnist"; do
+        if [[ -n $folder ]] && compgen -G "$folder/train-images?idx3-ubyte*" >/dev/null; then
+            realpath "$folder"
+            return
+        fi
+    done
+    return 1
+}

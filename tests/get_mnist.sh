@@ -5,7 +5,9 @@
 # Usage: tests/get_mnist.sh
 set -euo pipefail
 
-root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+# shellcheck source-path=SCRIPTDIR
+source "$(dirname "${BASH_SOURCE[0]}")/../scripts/lib.sh"
+
 names=(train-images-idx3-ubyte train-labels-idx1-ubyte t10k-images-idx3-ubyte t10k-labels-idx1-ubyte)
 
 skip() {
@@ -20,14 +22,7 @@ has_digits() {
     done
 }
 
-digits=
-for folder in "${TARN_MNIST_DIR:-}" "$root/data/mnist" "$root/../shared/data/mnist"; do
-    if [[ -n $folder ]] && has_digits "$folder"; then
-        digits=$folder
-        break
-    fi
-done
-[[ -n $digits ]] || skip "no MNIST files to serve"
+digits=$(find_mnist) && has_digits "$digits" || skip "no compressed MNIST files to serve"
 command -v python3 >/dev/null 2>&1 || skip "no python3 to serve them"
 command -v curl >/dev/null 2>&1 || command -v wget >/dev/null 2>&1 || skip "neither curl nor wget"
 

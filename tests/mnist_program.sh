@@ -4,19 +4,15 @@
 # Usage: tests/mnist_program.sh PROGRAM
 set -euo pipefail
 
+# shellcheck source-path=SCRIPTDIR
+source "$(dirname "${BASH_SOURCE[0]}")/../scripts/lib.sh"
+
 program=$(realpath "$1")
-root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 trap 'exit 1' INT TERM
 
-mnist=
-for folder in "${TARN_MNIST_DIR:-}" "$root/data/mnist" "$root/../shared/data/mnist"; do
-    if [[ -n $folder ]] && compgen -G "$folder/train-images?idx3-ubyte*" >/dev/null; then
-        mnist=$(realpath "$folder")
-        break
-    fi
-done
+mnist=$(find_mnist) || mnist=
 unset TARN_MNIST_DIR
 # What is drawn goes through files here; nothing may be left of them. There is no data/mnist here either.
 export TMPDIR=$work/tmp

@@ -565,18 +565,22 @@ static bool extreme_variant(int i, op_variant *v)
     return false;
 }
 
+static tarn_shape reduced_shape(const tarn_shape *x, const op_variant *v)
+{
+    tarn_shape shape = { 0 };
+    for (int axis = 0; axis < x->ndim; axis++) {
+        const bool reduced = is_reduced(v, x->ndim, axis);
+        if (!reduced || v->axes.keep != 0) shape.dims[shape.ndim++] = reduced ? 1 : x->dims[axis];
+    }
+    return shape;
+}
+
 /* Calls `take` for each element with its output and its place among the terms of that output. */
-static void reduce(const op_array *x, const op_variant *v, op_array *out,
+static void reduce(const op_array *x, const op_variant *v,
                    void (*take)(void *context, int64_t output, int64_t term, double x), void *context)
 {
-    const int  ndim = x->shape.ndim;
-    tarn_shape shape = { 0 };
-    int64_t    index[TARN_MAX_DIMS] = { 0 }, i = 0;
-    for (int axis = 0; axis < ndim; axis++) {
-        if (is_reduced(v, ndim, axis) && v->axes.keep == 0) continue;
-        shape.dims[shape.ndim++] = is_reduced(v, ndim, axis) ? 1 : x->shape.dims[axis];
-    }
-    op_array_make(out, shape);
+    const int ndim = x->shape.ndim;
+    int64_t   index[TARN_MAX_DIMS] = { 0 }, i = 0;
     if (x->n == 0) return;
     do {
         int64_t output = 0, term = 0;
@@ -603,8 +607,9 @@ static void take_sum(void *context, int64_t output, int64_t term, double x)
 
 static void sum_reference(const op_array *in, const op_variant *v, op_array *out, op_array *magnitude)
 {
-    op_array_make(magnitude, in->shape);
-    reduce(in, v, out, take_sum, &(sums){ out, magnitude });
+    op_array_make(out, reduced_shape(&in->shape, v));
+    op_array_make(magnitude, out->shape);
+    reduce(in, v, take_sum, &(sums){ out, magnitude });
 }
 
 static void mean_reference(const op_array *in, const op_variant *v, op_array *out,
@@ -642,8 +647,9 @@ static void extreme_reference(const op_array *in, const op_variant *v, op_array 
 {
     contest c = { sign, calloc((size_t)in->n + 1, sizeof(double)),
                   calloc((size_t)in->n + 1, sizeof(int64_t)) };
-    reduce(in, v, out, take_best, &c);
+    op_array_make(out, reduced_shape(&in->shape, v));
     op_array_make(magnitude, out->shape);
+    reduce(in, v, take_best, &c);
     for (int64_t i = 0; i < out->n; i++) out->data[i] = places ? (double)c.where[i] : c.best[i];
     free(c.best);
     free(c.where);
@@ -1081,7 +1087,7 @@ const op_case op_cases[] = {
     ROW(expand,          1, OF(OP_ANY),                    expand_variant,       0,   1, OP_LINEAR | OP_ANY_DTYPE),
     ROW(contiguous,      1, OF(OP_ANY),                    any_shape,             0,   1, OP_LINEAR | OP_ANY_DTYPE),
     ROW(cast,            1, OF(OP_ANY),                    cast_variant,          0,   1, OP_LINEAR | OP_ANY_DTYPE),
-    ROW(dropout,         1, OF(OP_ANY),                    dropout_variant,       1,   2, OP_LINEAR),
+    ROW(dropout,         1, OF(OP_ANY),                    dropout_variant,       2,   2, OP_LINEAR),
     ROW(detach,          1, OF(OP_ANY),                    any_shape,             0,   0, OP_NO_GRADIENT | OP_ANY_DTYPE),
 };
 const int n_op_cases = LENGTH(op_cases);
