@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  * bench_pool.c - 1000 times create and release of a zero tensor: pooled against plain memory.
  *
- * The plain arm makes a fresh tensor by calloc, header and data, and frees both. Each shape is measured untouched, and with
- * every element written through the raw pointer, because memory that nobody touches costs an operating system nothing. */
+ * The plain arm makes a fresh tensor by calloc, header and data, and frees both. Each shape is
+ * measured untouched, and with every element written through the raw pointer, because memory that
+ * nobody touches costs an operating system nothing. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,15 +16,15 @@ enum { OBJECTS = 1000 };
 
 typedef struct pool_case {
     tarn_manager *tm;
-    int64_t       side;
-    bool          written;
+    int64_t side;
+    bool written;
 } pool_case;
 
 /* What a plain tensor library would keep of a tensor. */
 typedef struct plain_tensor {
-    float  *data;
+    float *data;
     int64_t dims[TARN_MAX_DIMS], strides[TARN_MAX_DIMS];
-    int     ndim, dtype;
+    int ndim, dtype;
 } plain_tensor;
 
 static volatile float sink;
@@ -72,11 +73,14 @@ static void report(const bench_options *options, const pool_case *c, const arm a
         (void)snprintf(note, sizeof(note), "%s, one create and release%s%.2f",
                        c->written ? "written through the raw pointer" : "nothing written",
                        a == 0 ? "; speedup over plain " : "; pooled is faster by ", plain / pooled);
-        bench_write(options,
-                    &(bench_row){ .bench = "bench_pool", .name = name, .note = note,
-                                  .median_ns = arms[a].median / OBJECTS,
-                                  .mad_ns = arms[a].mad / OBJECTS, .gemm_ns = -1, .stream_ns = -1,
-                                  .floor_ns = -1 });
+        bench_write(options, &(bench_row){ .bench = "bench_pool",
+                                           .name = name,
+                                           .note = note,
+                                           .median_ns = arms[a].median / OBJECTS,
+                                           .mad_ns = arms[a].mad / OBJECTS,
+                                           .gemm_ns = -1,
+                                           .stream_ns = -1,
+                                           .floor_ns = -1 });
     }
     printf("| [%4d,%4d] | %-9s | %9.1f +- %5.1f | %9.1f +- %5.1f | %6.2fx |\n", (int)c->side,
            (int)c->side, c->written ? "written" : "untouched", plain, arms[1].mad / OBJECTS, pooled,
@@ -86,7 +90,8 @@ static void report(const bench_options *options, const pool_case *c, const arm a
 int main(int argc, char **argv)
 {
     const bench_options options = bench_start(
-        argc, argv, "Creates and releases zero tensors 1000 times: from the pool, and by calloc and free.");
+        argc, argv,
+        "Creates and releases zero tensors 1000 times: from the pool, and by calloc and free.");
     tarn_manager *tm = tarn_manager_create(NULL);
     printf("create + release, ns each (median +- MAD of %d repetitions of %d)\n",
            options.repetitions, OBJECTS);

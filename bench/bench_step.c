@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * bench_step.c - a training step against the time of its matrix products alone, in the same BLAS in the same run. */
+ * bench_step.c - a training step against the time of its matrix products alone, in the same BLAS in
+ * the same run. */
 #include <stdio.h>
 
 #include <tarn/tarn.h>
@@ -8,12 +9,12 @@
 #include "products.h"
 
 typedef struct step {
-    tarn_manager   *tm;
-    tarn_module    *net;
-    tarn_mlp        mlp;
-    tarn_linear     l1, l2;
+    tarn_manager *tm;
+    tarn_module *net;
+    tarn_mlp mlp;
+    tarn_linear l1, l2;
     tarn_optimizer *opt;
-    tarn_tensor    *x, *y;
+    tarn_tensor *x, *y;
 } step;
 
 /* ---- XOR 2-8-1: two linear layers, tanh, binary cross-entropy, Adam */
@@ -69,18 +70,23 @@ static bool measure_step(const bench_options *options, const char *name, step *s
                          void (*run)(void *), products *p)
 {
     products_tune(p, options->repetitions < 31 ? options->repetitions : 31);
-    arm arms[] = { { .run = run, .context = s, .calls = calls_for(run, s, 2e6) },
-                   { .run = products_run, .context = p, .calls = calls_for(products_run, p, 2e6) } };
+    arm arms[] = {
+        { .run = run, .context = s, .calls = calls_for(run, s, 2e6) },
+        { .run = products_run, .context = p, .calls = calls_for(products_run, p, 2e6) }
+    };
     measure(arms, 2, options->repetitions);
     const bool ok = tarn_ok(s->tm);
     if (!ok) fprintf(stderr, "bench_step: %s: %s\n", name, tarn_error_message(s->tm));
     printf("| %-24s | %9.2f +- %6.2f | %9.2f +- %6.2f | %5.2f |\n", name, arms[0].median / 1e3,
            arms[0].mad / 1e3, arms[1].median / 1e3, arms[1].mad / 1e3,
            arms[0].median / arms[1].median);
-    bench_write(options, &(bench_row){ .bench = "bench_step", .name = name,
+    bench_write(options, &(bench_row){ .bench = "bench_step",
+                                       .name = name,
                                        .note = "floor: the step's matrix products in BLAS alone",
-                                       .median_ns = arms[0].median, .mad_ns = arms[0].mad,
-                                       .gemm_ns = arms[1].median, .stream_ns = -1,
+                                       .median_ns = arms[0].median,
+                                       .mad_ns = arms[0].mad,
+                                       .gemm_ns = arms[1].median,
+                                       .stream_ns = -1,
                                        .floor_ns = arms[1].median });
     tarn_manager_destroy(s->tm);
     products_free(p);
@@ -89,8 +95,8 @@ static bool measure_step(const bench_options *options, const char *name, step *s
 
 int main(int argc, char **argv)
 {
-    const bench_options options =
-        bench_start(argc, argv, "Times training steps against their matrix products in BLAS alone.");
+    const bench_options options = bench_start(
+        argc, argv, "Times training steps against their matrix products in BLAS alone.");
     printf("one training step, us (median +- MAD of %d interleaved repetitions)\n",
            options.repetitions);
     printf("| step                     | tarn, us            | products alone, us  | ratio |\n");

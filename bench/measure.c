@@ -97,8 +97,10 @@ static void print_machine(const char *program, int threads)
 bench_options bench_start(int argc, char **argv, const char *what)
 {
     static const struct option options[] = {
-        { "threads", required_argument, NULL, 't' }, { "repetitions", required_argument, NULL, 'r' },
-        { "json", required_argument, NULL, 'j' },    { "help", no_argument, NULL, 'h' },
+        { "threads", required_argument, NULL, 't' },
+        { "repetitions", required_argument, NULL, 'r' },
+        { "json", required_argument, NULL, 'j' },
+        { "help", no_argument, NULL, 'h' },
         { NULL, 0, NULL, 0 },
     };
     bench_options result = { .threads = 1, .repetitions = 101 };
@@ -108,7 +110,9 @@ bench_options bench_start(int argc, char **argv, const char *what)
     for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         switch (c) {
         case 't': result.threads = number(optarg, 1, 1024, program, "--threads"); break;
-        case 'r': result.repetitions = number(optarg, 3, MAX_REPETITIONS, program, "--repetitions"); break;
+        case 'r':
+            result.repetitions = number(optarg, 3, MAX_REPETITIONS, program, "--repetitions");
+            break;
         case 'j': path = optarg; break;
         case 'h': printf(usage, program, what); exit(0);
         default: fprintf(stderr, usage, program, what); exit(2);
@@ -143,10 +147,8 @@ int bench_end(const bench_options *options)
 static void write_figure(FILE *json, const char *key, double value, const char *format)
 {
     fprintf(json, ",\"%s\":", key);
-    if (value < 0 || !isfinite(value))
-        fprintf(json, "null");
-    else
-        fprintf(json, format, value);
+    if (value < 0 || !isfinite(value)) fprintf(json, "null");
+    else fprintf(json, format, value);
 }
 
 void bench_write(const bench_options *options, const bench_row *row)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * products.c - matrix products in BLAS alone. The only file outside the library that calls BLAS: it is what tarn is measured
- * against. */
+ * products.c - matrix products in BLAS alone. The only file outside the library that calls BLAS: it
+ * is what tarn is measured against. */
 #include "products.h"
 
 #include <cblas.h>
@@ -23,7 +23,9 @@ static float *filled(size_t n)
 void products_add(products *p, int m, int n, int k)
 {
     if (p->n == MAX_PRODUCTS) abort();
-    p->list[p->n++] = (product){ .m = m, .n = n, .k = k,
+    p->list[p->n++] = (product){ .m = m,
+                                 .n = n,
+                                 .k = k,
                                  .a = filled((size_t)m * (size_t)k),
                                  .b = filled((size_t)k * (size_t)n),
                                  .c = filled((size_t)m * (size_t)n) };

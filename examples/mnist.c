@@ -76,7 +76,8 @@ static void create_net(training *t, const mnist_data *data, const mnist_options 
 
 /* ---- training */
 
-/* Falls from the given rate to zero along half a cosine: large steps first, fine ones at the end. */
+/* Falls from the given rate to zero along half a cosine: large steps first, fine ones at the end.
+ */
 static void set_rate(training *t, double lr)
 {
     const double pi = 3.14159265358979323846;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT
  * op_cases.h - the table of operation cases: what drives every test of every operation.
  *
- * A row says of one operation how its operands are drawn, in which shapes and with which attributes it is tried, how it is
- * called, and what it should compute: a function in double, written with plain loops over indices and independent of the
- * library. The tests do the rest: values in both types, strided operands, gradients, NaN, wrong operands.
+ * A row says of one operation how its operands are drawn, in which shapes and with which attributes
+ * it is tried, how it is called, and what it should compute: a function in double, written with
+ * plain loops over indices and independent of the library. The tests do the rest: values in both
+ * types, strided operands, gradients, NaN, wrong operands.
  *
  * Each operation of ops/op_list.h needs a row; a test names those that have none. */
 #ifndef TARN_TESTS_OP_CASES_H
@@ -16,8 +17,8 @@
 
 enum { OP_OPERANDS = 3 };
 
-/* How elements are drawn. All are multiples of 2^-10, so that F32 and F64 hold the same numbers. Kinks are 1/1024 away or
- * farther, which is a hundred steps of a gradient check. */
+/* How elements are drawn. All are multiples of 2^-10, so that F32 and F64 hold the same numbers.
+ * Kinks are 1/1024 away or farther, which is a hundred steps of a gradient check. */
 typedef enum op_values {
     OP_ANY,      /* -2 to 2, not 0 */
     OP_POSITIVE, /* 1/4 to 3 */
@@ -26,18 +27,18 @@ typedef enum op_values {
     OP_LATTICE,  /* an even number of 64ths: none equals one of OP_BETWEEN */
     OP_BETWEEN,  /* an odd number of 64ths */
     OP_DISTINCT, /* all different, by 1/64 at least */
-    OP_LABELS    /* integers from 0 to the last size of operand 0 less 1; the type is the variant's */
+    OP_LABELS /* integers from 0 to the last size of operand 0 less 1; the type is the variant's */
 } op_values;
 
 /* One trial: shapes and attributes. Each operation uses those that it has. */
 typedef struct op_variant {
     tarn_shape shape[OP_OPERANDS];
-    int        n; /* operands given; 0: as many as the row has */
-    double     value;
-    uint64_t   stream;
-    tarn_axes  axes;
-    int        axis, axis_b;
-    int64_t    start, stop;
+    int n; /* operands given; 0: as many as the row has */
+    double value;
+    uint64_t stream;
+    tarn_axes axes;
+    int axis, axis_b;
+    int64_t start, stop;
     tarn_shape target;
     tarn_dtype dtype;
 } op_variant;
@@ -45,41 +46,42 @@ typedef struct op_variant {
 /* A tensor as the references see it: doubles, last axis fastest, without gaps. */
 typedef struct op_array {
     tarn_shape shape;
-    int64_t    n; /* elements */
-    double    *data;
+    int64_t n; /* elements */
+    double *data;
 } op_array;
 
 enum {
-    OP_LINEAR = 1,       /* each gradient is a sum of products of values and the cotangent */
-    OP_NO_GRADIENT = 2,  /* the result never requires one */
-    OP_CONTIGUOUS = 4,   /* operands with other strides are an error (reshape) */
-    OP_ANY_DTYPE = 8,    /* every type is accepted */
-    OP_NO_INFINITY = 16  /* the reference's formula does otherwise with infinite operands */
+    OP_LINEAR = 1,      /* each gradient is a sum of products of values and the cotangent */
+    OP_NO_GRADIENT = 2, /* the result never requires one */
+    OP_CONTIGUOUS = 4,  /* operands with other strides are an error (reshape) */
+    OP_ANY_DTYPE = 8,   /* every type is accepted */
+    OP_NO_INFINITY = 16 /* the reference's formula does otherwise with infinite operands */
 };
 
 typedef struct op_case {
     const char *op;
-    int         n; /* operands */
-    op_values   values[OP_OPERANDS];
+    int n; /* operands */
+    op_values values[OP_OPERANDS];
 
     /* Variant number i; false if there are not so many. */
     bool (*variant)(int i, op_variant *v);
 
     tarn_tensor *(*apply)(tarn_tensor *const *in, const op_variant *v);
 
-    /* Computes `out` (its shape, too: op_array_make) and the magnitude of each element: what the rounding errors of its
-     * computation are relative to, the sum of the absolute values of what is added up. NaN and infinities as well. */
+    /* Computes `out` (its shape, too: op_array_make) and the magnitude of each element: what the
+     * rounding errors of its computation are relative to, the sum of the absolute values of what is
+     * added up. NaN and infinities as well. */
     void (*reference)(const op_array *in, const op_variant *v, op_array *out, op_array *magnitude);
 
-    /* In F32 the result differs from the reference by at most `ulps` 2^-24 magnitude. A gradient differs from that in F64
-     * by at most `grad_ulps` 2^-24 times, for linear operations, the same sum of absolute values; for others the largest
-     * cotangent. */
+    /* In F32 the result differs from the reference by at most `ulps` 2^-24 magnitude. A gradient
+     * differs from that in F64 by at most `grad_ulps` 2^-24 times, for linear operations, the same
+     * sum of absolute values; for others the largest cotangent. */
     double ulps, grad_ulps;
     unsigned flags;
 } op_case;
 
 extern const op_case op_cases[];
-extern const int     n_op_cases;
+extern const int n_op_cases;
 
 /* Memory for an array of a shape. */
 void op_array_make(op_array *a, tarn_shape shape);
@@ -104,7 +106,8 @@ typedef enum op_layout {
 bool op_layout_applies(op_layout layout, const op_array *a);
 
 /* The tensor that op_view shows as `a`. What no view shows is `filler`. */
-tarn_tensor *op_base(tarn_manager *tm, tarn_dtype dtype, op_array *a, op_layout layout, double filler);
+tarn_tensor *op_base(tarn_manager *tm, tarn_dtype dtype, op_array *a, op_layout layout,
+                     double filler);
 tarn_tensor *op_view(tarn_tensor *base, op_layout layout, tarn_shape shape);
 
 /* The elements of a tensor. */
@@ -115,16 +118,16 @@ void op_array_read(op_array *a, tarn_tensor *t);
 /* A variant with its operands drawn. */
 typedef struct op_trial {
     const op_case *c;
-    op_variant     v;
-    int            n; /* operands */
-    op_array       in[OP_OPERANDS];
+    op_variant v;
+    int n; /* operands */
+    op_array in[OP_OPERANDS];
 } op_trial;
 
 /* The trial that runs now, for messages. */
 extern const char *op_trial_text;
 
-/* Calls f with every variant of every operation, inside a scope of tm, and fails if an error is held after it. Variants of
- * more than `most` elements are left out (0: none). */
+/* Calls f with every variant of every operation, inside a scope of tm, and fails if an error is
+ * held after it. Variants of more than `most` elements are left out (0: none). */
 void op_for_each_trial(tarn_manager *tm, int64_t most, void (*f)(tarn_manager *tm, op_trial *t));
 
 /* The type of operand i when floats are `dtype`. */

@@ -322,7 +322,8 @@ static void has_labels_of_the_wrong_kind(void **state)
             "tarn_count_correct: logits [4,8], labels [4,1]: (B, C) and (B) are "
             "needed");
     assert_int_equal(tarn_count_correct(logits, tarn_zeros(p->tm, TARN_F32, TARN_SHAPE(4))), -1);
-    refused(p, TARN_EDTYPE, "tarn_count_correct: labels are float32; int32, int64 or uint8 is needed");
+    refused(p, TARN_EDTYPE,
+            "tarn_count_correct: labels are float32; int32, int64 or uint8 is needed");
 }
 
 static void computes_with_integers(void **state)
@@ -365,7 +366,8 @@ static void ignores_a_layer_that_could_not_be_made(void **state)
     assert_null(broken.weight);
     assert_null(tarn_tanh(tarn_linear_forward(&broken, p->x)));
     check_status(tarn_optimizer_step(p->opt), TARN_ESHAPE);
-    refused(p, TARN_ESHAPE, "linear \"broken\": 0 inputs and 8 outputs; at least 1 of each is needed");
+    refused(p, TARN_ESHAPE,
+            "linear \"broken\": 0 inputs and 8 outputs; at least 1 of each is needed");
     assert_null(tarn_linear_forward(&broken, p->x)); /* and after the error was cleared */
     refused(p, TARN_EARG, "linear: the layer is NULL: was it ever made?");
     assert_null(tarn_linear_forward(&p->l1, NULL));

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * test_ops.c - what operations compute, of operands of any strides; what they refuse. The cases are in op_cases.c,
- * gradients in test_op_gradients.c. */
+ * test_ops.c - what operations compute, of operands of any strides; what they refuse. The cases are
+ * in op_cases.c, gradients in test_op_gradients.c. */
 #include <math.h>
 #include <string.h>
 
@@ -60,9 +60,8 @@ static tarn_tensor *compute(tarn_manager *tm, op_trial *t, tarn_dtype dtype, op_
     tarn_tensor *in[OP_OPERANDS] = { NULL };
     for (int i = 0; i < t->n; i++) {
         const op_layout own = op_layout_applies(layout, &t->in[i]) ? layout : OP_PLAIN;
-        const double    filler = t->c->values[i] == OP_LABELS ? 255 : NAN;
-        tarn_tensor    *base =
-            op_base(tm, op_operand_dtype(t, i, dtype), &t->in[i], own, filler);
+        const double filler = t->c->values[i] == OP_LABELS ? 255 : NAN;
+        tarn_tensor *base = op_base(tm, op_operand_dtype(t, i, dtype), &t->in[i], own, filler);
         in[i] = op_view(base, own, t->in[i].shape);
     }
     return t->c->apply(in, &t->v);
@@ -85,7 +84,8 @@ static void expect_reference(const op_trial *t, tarn_tensor *y, tarn_dtype dtype
     for (int i = 0; i < actual.shape.ndim; i++)
         assert_int_equal(actual.shape.dims[i], expected.shape.dims[i]);
 
-    /* In F64 the reference errs as well: by one rounding a term, of which there are no more than elements. */
+    /* In F64 the reference errs as well: by one rounding a term, of which there are no more than
+     * elements. */
     double most_terms = 0;
     for (int i = 0; i < t->n; i++) most_terms = fmax(most_terms, (double)t->in[i].n);
     const double unit = dtype == TARN_F32 ? 0x1p-24 : 0x1p-53;
@@ -166,9 +166,9 @@ static void the_same_again_gives_the_same_bits(void **state)
 /* ---- particular values */
 
 #define COUNT(...) (sizeof((const double[]){ __VA_ARGS__ }) / sizeof(double))
-#define VECTOR(tm, dtype, ...)                                                                      \
-    tarn_cast(tarn_from_array((tm), TARN_F64, TARN_SHAPE((int64_t)COUNT(__VA_ARGS__)),              \
-                              (const double[]){ __VA_ARGS__ }),                                     \
+#define VECTOR(tm, dtype, ...)                                                         \
+    tarn_cast(tarn_from_array((tm), TARN_F64, TARN_SHAPE((int64_t)COUNT(__VA_ARGS__)), \
+                              (const double[]){ __VA_ARGS__ }),                        \
               (dtype))
 #define EXPECT(t, ...) check_close((t), ((const double[]){ __VA_ARGS__ }), COUNT(__VA_ARGS__), 0)
 
@@ -176,12 +176,14 @@ static void sigmoid_and_losses_keep_to_their_range(void **state)
 {
     tarn_manager *tm = MANAGER(state);
     for (int dtype = TARN_F32; dtype <= TARN_F64; dtype++) {
-        tarn_tensor *x = VECTOR(tm, (tarn_dtype)dtype, -1e4, -501, 0, 501, 1e4, INFINITY, -INFINITY);
+        tarn_tensor *x =
+            VECTOR(tm, (tarn_dtype)dtype, -1e4, -501, 0, 501, 1e4, INFINITY, -INFINITY);
         EXPECT(tarn_sigmoid(x), 0, dtype == TARN_F32 ? 0 : exp(-501), 0.5, 1, 1, 1, 0);
         tarn_tensor *z = VECTOR(tm, (tarn_dtype)dtype, -1e4, 1e4, 0, 1e4);
         tarn_tensor *y = VECTOR(tm, (tarn_dtype)dtype, 0, 1, 0, 0);
         check_close(tarn_bce_with_logits(z, y), (const double[]){ (log(2) + 1e4) / 4 }, 1, 1e-3);
-        tarn_tensor *large = tarn_reshape(VECTOR(tm, (tarn_dtype)dtype, 1e3, 2e3, 1e6, 1e6), TARN_SHAPE(2, 2));
+        tarn_tensor *large =
+            tarn_reshape(VECTOR(tm, (tarn_dtype)dtype, 1e3, 2e3, 1e6, 1e6), TARN_SHAPE(2, 2));
         EXPECT(tarn_softmax(large, 1), 0, 1, 0.5, 0.5);
         tarn_tensor *nothing = VECTOR(tm, (tarn_dtype)dtype, -INFINITY, -INFINITY);
         EXPECT(tarn_softmax(nothing, 0), NAN, NAN);
@@ -192,14 +194,15 @@ static void sigmoid_and_losses_keep_to_their_range(void **state)
 static void empty_operands(void **state)
 {
     tarn_manager *tm = MANAGER(state);
-    tarn_tensor  *nothing = tarn_zeros(tm, TARN_F32, TARN_SHAPE(0, 3));
+    tarn_tensor *nothing = tarn_zeros(tm, TARN_F32, TARN_SHAPE(0, 3));
     EXPECT(tarn_sum(nothing, TARN_AXES(0)), 0, 0, 0);
     EXPECT(tarn_mean(nothing, TARN_ALL_AXES), NAN);
     EXPECT(tarn_mse(nothing, nothing), NAN);
     EXPECT(tarn_cross_entropy(nothing, tarn_zeros(tm, TARN_U8, TARN_SHAPE(0))), NAN);
     assert_int_equal(tarn_numel(tarn_max(nothing, TARN_AXES(1))), 0);
     assert_int_equal(tarn_numel(tarn_add(nothing, nothing)), 0);
-    EXPECT(tarn_matmul(tarn_zeros(tm, TARN_F64, TARN_SHAPE(1, 0)), tarn_zeros(tm, TARN_F64, TARN_SHAPE(0, 2))),
+    EXPECT(tarn_matmul(tarn_zeros(tm, TARN_F64, TARN_SHAPE(1, 0)),
+                       tarn_zeros(tm, TARN_F64, TARN_SHAPE(0, 2))),
            0, 0);
 }
 
@@ -211,34 +214,38 @@ static void argmax_of_equals_nan_and_integers(void **state)
     EXPECT(tarn_argmax(VECTOR(tm, TARN_F64, -INFINITY, -INFINITY), TARN_ALL_AXES), 0);
     EXPECT(tarn_argmax(VECTOR(tm, TARN_U8, 1, 200, 7), TARN_ALL_AXES), 1);
     EXPECT(tarn_argmax(VECTOR(tm, TARN_I32, -7, -3, -2e9), TARN_ALL_AXES), 1);
-    EXPECT(tarn_argmax(tarn_transpose(tarn_reshape(VECTOR(tm, TARN_I64, 1, 9, 5, 7, 2, 8), TARN_SHAPE(2, 3)), 0, 1),
-                       TARN_AXES(1)),
+    EXPECT(tarn_argmax(
+               tarn_transpose(
+                   tarn_reshape(VECTOR(tm, TARN_I64, 1, 9, 5, 7, 2, 8), TARN_SHAPE(2, 3)), 0, 1),
+               TARN_AXES(1)),
            1, 0, 1);
 }
 
 static void casts_saturate(void **state)
 {
     tarn_manager *tm = MANAGER(state);
-    const double  low = -0x1p63, high = 0x1p63;
+    const double low = -0x1p63, high = 0x1p63;
     for (int dtype = TARN_F32; dtype <= TARN_F64; dtype++) {
-        tarn_tensor *x = VECTOR(tm, (tarn_dtype)dtype, -1e30, -3.75, -0.5, 0.5, 3.75, 255.5, 1e10, 1e30, NAN, INFINITY,
-                                -INFINITY);
+        tarn_tensor *x = VECTOR(tm, (tarn_dtype)dtype, -1e30, -3.75, -0.5, 0.5, 3.75, 255.5, 1e10,
+                                1e30, NAN, INFINITY, -INFINITY);
         EXPECT(tarn_cast(x, TARN_U8), 0, 0, 0, 0, 3, 255, 255, 255, 0, 255, 0);
-        EXPECT(tarn_cast(x, TARN_I32), -0x1p31, -3, 0, 0, 3, 255, 0x1p31 - 1, 0x1p31 - 1, 0, 0x1p31 - 1, -0x1p31);
+        EXPECT(tarn_cast(x, TARN_I32), -0x1p31, -3, 0, 0, 3, 255, 0x1p31 - 1, 0x1p31 - 1, 0,
+               0x1p31 - 1, -0x1p31);
         EXPECT(tarn_cast(x, TARN_I64), low, -3, 0, 0, 3, 255, 1e10, high, 0, high, low);
     }
     const int64_t whole[] = { INT64_MIN, INT64_MIN + 1, INT64_MAX - 1, INT64_MAX, -1, 256 };
-    tarn_tensor  *x = tarn_from_array(tm, TARN_I64, TARN_SHAPE(6), whole);
+    tarn_tensor *x = tarn_from_array(tm, TARN_I64, TARN_SHAPE(6), whole);
     assert_memory_equal(tarn_data(tarn_cast(x, TARN_I64)), whole, sizeof(whole));
     EXPECT(tarn_cast(x, TARN_U8), 0, 0, 255, 255, 0, 255);
     EXPECT(tarn_cast(x, TARN_I32), -0x1p31, -0x1p31, 0x1p31 - 1, 0x1p31 - 1, -1, 256);
-    EXPECT(tarn_cast(VECTOR(tm, TARN_F64, 1e300, -1e300, 1 + 0x1p-40), TARN_F32), INFINITY, -INFINITY, 1);
+    EXPECT(tarn_cast(VECTOR(tm, TARN_F64, 1e300, -1e300, 1 + 0x1p-40), TARN_F32), INFINITY,
+           -INFINITY, 1);
 }
 
 static void contiguous_is_a_view_where_it_can_be(void **state)
 {
     tarn_manager *tm = MANAGER(state);
-    tarn_tensor  *x = tarn_zeros(tm, TARN_I32, TARN_SHAPE(2, 3));
+    tarn_tensor *x = tarn_zeros(tm, TARN_I32, TARN_SHAPE(2, 3));
     assert_ptr_equal(tarn_data(tarn_contiguous(x)), tarn_data(x));
     tarn_tensor *t = tarn_contiguous(tarn_transpose(x, 0, 1));
     assert_ptr_not_equal(tarn_data(t), tarn_data(x));
@@ -265,11 +272,12 @@ static void dropout_depends_on_seed_and_stream_alone(void **state)
 
 enum { EDGE = 40, ROOM = 3 };
 
-/* Fills a and b of every stored order with whole numbers, of which both products must be exact, and c with NaN. */
+/* Fills a and b of every stored order with whole numbers, of which both products must be exact, and
+ * c with NaN. */
 static void expect_gemm(int64_t m, int64_t n, int64_t k, int a_order, int b_order, bool add)
 {
     static double A[(EDGE + ROOM) * EDGE], B[(EDGE + ROOM) * EDGE], c[EDGE * EDGE];
-    static float  Af[(EDGE + ROOM) * EDGE], Bf[(EDGE + ROOM) * EDGE], cf[EDGE * EDGE];
+    static float Af[(EDGE + ROOM) * EDGE], Bf[(EDGE + ROOM) * EDGE], cf[EDGE * EDGE];
     for (int i = 0; i < (EDGE + ROOM) * EDGE; i++) {
         A[i] = Af[i] = (float)(i * 7 % 11 - 5);
         B[i] = Bf[i] = (float)(i * 5 % 13 - 6);
@@ -278,18 +286,20 @@ static void expect_gemm(int64_t m, int64_t n, int64_t k, int a_order, int b_orde
     const tarn__matrix a = { A, a_order ? 1 : k + ROOM, a_order ? m + ROOM : 1 };
     const tarn__matrix b = { B, b_order ? 1 : n + ROOM, b_order ? k + ROOM : 1 };
     tarn__gemm_f64(m, n, k, a, b, c, add);
-    tarn__gemm_f32(m, n, k, (tarn__matrix){ Af, a.row, a.column }, (tarn__matrix){ Bf, b.row, b.column }, cf, add);
+    tarn__gemm_f32(m, n, k, (tarn__matrix){ Af, a.row, a.column },
+                   (tarn__matrix){ Bf, b.row, b.column }, cf, add);
     for (int64_t i = 0; i < m * n; i++) {
         double sum = add ? (double)(i % 17) : 0;
         for (int64_t p = 0; p < k; p++)
             sum += A[i / n * a.row + p * a.column] * B[p * b.row + i % n * b.column];
         if (c[i] != sum || (double)cf[i] != sum)
-            fail_msg("%d x %d x %d, orders %d %d, add %d: element %d is %g and %g, not %g", (int)m, (int)n,
-                     (int)k, a_order, b_order, add, (int)i, c[i], (double)cf[i], sum);
+            fail_msg("%d x %d x %d, orders %d %d, add %d: element %d is %g and %g, not %g", (int)m,
+                     (int)n, (int)k, a_order, b_order, add, (int)i, c[i], (double)cf[i], sum);
     }
 }
 
-/* All of a few sizes, on either side of where BLAS takes over; c holds NaN where it is overwritten. */
+/* All of a few sizes, on either side of where BLAS takes over; c holds NaN where it is overwritten.
+ */
 static void products_of_every_size_and_order(void **state)
 {
     static const int64_t sizes[] = { 0, 1, 2, 3, 4, 7, 8, 9, 16, 40 };
@@ -299,15 +309,16 @@ static void products_of_every_size_and_order(void **state)
         for (int n = 0; n < N; n++)
             for (int k = 0; k < N; k++)
                 for (int order = 0; order < 8; order++)
-                    expect_gemm(sizes[m], sizes[n], sizes[k], order & 1, order >> 1 & 1, (order & 4) != 0);
+                    expect_gemm(sizes[m], sizes[n], sizes[k], order & 1, order >> 1 & 1,
+                                (order & 4) != 0);
 }
 
 static void transposed_operands_are_not_copied(void **state)
 {
     tarn_manager *tm = MANAGER(state);
-    tarn_tensor  *a = tarn_ones(tm, TARN_F32, TARN_SHAPE(30, 20));
-    tarn_tensor  *b = tarn_slice(tarn_ones(tm, TARN_F32, TARN_SHAPE(30, 50)), 1, 10, 20);
-    tarn_tensor  *t = tarn_transpose(a, 0, 1);
+    tarn_tensor *a = tarn_ones(tm, TARN_F32, TARN_SHAPE(30, 20));
+    tarn_tensor *b = tarn_slice(tarn_ones(tm, TARN_F32, TARN_SHAPE(30, 50)), 1, 10, 20);
+    tarn_tensor *t = tarn_transpose(a, 0, 1);
     const uint64_t before = tarn_manager_get_stats(tm).created;
     (void)tarn_matmul(t, b);
     assert_int_equal(tarn_manager_get_stats(tm).created, before + 1);
@@ -318,13 +329,14 @@ static void transposed_operands_are_not_copied(void **state)
 static void expect_dtype_errors(tarn_manager *tm, op_trial *t)
 {
     const tarn__op *op = find_op(t->c->op);
-    char            text[200];
+    char text[200];
     if (t->n == 3 || t->in[0].n == 0) return;
     for (int i = 0; i < t->n; i++) {
         tarn_tensor *in[OP_OPERANDS] = { NULL };
         if (t->c->values[i] == OP_LABELS) continue;
         for (int k = 0; k < t->n; k++)
-            in[k] = op_base(tm, k == i ? TARN_I32 : op_operand_dtype(t, k, TARN_F64), &t->in[k], OP_PLAIN, 0);
+            in[k] = op_base(tm, k == i ? TARN_I32 : op_operand_dtype(t, k, TARN_F64), &t->in[k],
+                            OP_PLAIN, 0);
         tarn_tensor *y = t->c->apply(in, &t->v);
         if ((t->c->flags & OP_ANY_DTYPE) != 0) {
             assert_non_null(y);
@@ -339,31 +351,38 @@ static void expect_dtype_errors(tarn_manager *tm, op_trial *t)
         for (int k = 0; k < t->n; k++)
             in[k] = op_base(tm, k == i ? TARN_F32 : TARN_F64, &t->in[k], OP_PLAIN, 0);
         assert_null(t->c->apply(in, &t->v));
-        snprintf(text, sizeof(text), "%s: %s is %s, %s is %s; one type is needed (tarn_cast converts)",
-                 op->name, op->operands[0], i == 0 ? "float32" : "float64", op->operands[1],
+        snprintf(text, sizeof(text),
+                 "%s: %s is %s, %s is %s; one type is needed (tarn_cast converts)", op->name,
+                 op->operands[0], i == 0 ? "float32" : "float64", op->operands[1],
                  i == 0 ? "float64" : "float32");
         check_error(tm, TARN_EDTYPE, text);
     }
 }
 
-static void wrong_types(void **state) { op_for_each_trial(MANAGER(state), 100, expect_dtype_errors); }
+static void wrong_types(void **state)
+{
+    op_for_each_trial(MANAGER(state), 100, expect_dtype_errors);
+}
 
-/* NULL with no error held is an error of whichever operand there is; with an error held it passes in silence. */
+/* NULL with no error held is an error of whichever operand there is; with an error held it passes
+ * in silence. */
 static void expect_null_errors(tarn_manager *tm, op_trial *t)
 {
     const tarn__op *op = find_op(t->c->op);
-    tarn_tensor    *none[OP_OPERANDS] = { NULL };
-    char            text[200];
+    tarn_tensor *none[OP_OPERANDS] = { NULL };
+    char text[200];
     assert_null(t->c->apply(none, &t->v));
     assert_true(tarn_ok(tm));
     for (int i = 0; i < t->n && t->n > 1; i++) {
         tarn_tensor *in[OP_OPERANDS] = { NULL };
         if ((op->optional >> i & 1) != 0) continue;
         for (int k = 0; k < t->n; k++)
-            if (k != i) in[k] = op_base(tm, op_operand_dtype(t, k, TARN_F64), &t->in[k], OP_PLAIN, 0);
+            if (k != i)
+                in[k] = op_base(tm, op_operand_dtype(t, k, TARN_F64), &t->in[k], OP_PLAIN, 0);
         assert_null(t->c->apply(in, &t->v));
-        snprintf(text, sizeof(text), "%s: operand %s is NULL, but no call before failed: was it ever made?",
-                 op->name, op->operands[i]);
+        snprintf(text, sizeof(text),
+                 "%s: operand %s is NULL, but no call before failed: was it ever made?", op->name,
+                 op->operands[i]);
         check_error(tm, TARN_EARG, text);
 
         (void)tarn_item(tarn_zeros(tm, TARN_F32, TARN_SHAPE(2)));
@@ -372,22 +391,27 @@ static void expect_null_errors(tarn_manager *tm, op_trial *t)
     }
 }
 
-static void null_operands(void **state) { op_for_each_trial(MANAGER(state), 100, expect_null_errors); }
+static void null_operands(void **state)
+{
+    op_for_each_trial(MANAGER(state), 100, expect_null_errors);
+}
 
-#define REFUSES(call, code, text)                                                                   \
-    do {                                                                                            \
-        assert_null(call);                                                                          \
-        check_error(tm, (code), (text));                                                            \
+#define REFUSES(call, code, text)        \
+    do {                                 \
+        assert_null(call);               \
+        check_error(tm, (code), (text)); \
     } while (0)
 
 static void wrong_shapes(void **state)
 {
     tarn_manager *tm = MANAGER(state);
-    tarn_tensor  *a = tarn_zeros(tm, TARN_F32, TARN_SHAPE(2, 3)), *b = tarn_zeros(tm, TARN_F32, TARN_SHAPE(4));
-    tarn_tensor  *c = tarn_zeros(tm, TARN_F32, TARN_SHAPE(4, 3)), *d = tarn_zeros(tm, TARN_F32, TARN_SHAPE(8, 3));
-    tarn_tensor  *batches = tarn_zeros(tm, TARN_F32, TARN_SHAPE(5, 2, 3));
-    tarn_tensor  *others = tarn_zeros(tm, TARN_F32, TARN_SHAPE(4, 3, 2));
-    tarn_tensor  *labels = tarn_zeros(tm, TARN_I64, TARN_SHAPE(3));
+    tarn_tensor *a = tarn_zeros(tm, TARN_F32, TARN_SHAPE(2, 3)),
+                *b = tarn_zeros(tm, TARN_F32, TARN_SHAPE(4));
+    tarn_tensor *c = tarn_zeros(tm, TARN_F32, TARN_SHAPE(4, 3)),
+                *d = tarn_zeros(tm, TARN_F32, TARN_SHAPE(8, 3));
+    tarn_tensor *batches = tarn_zeros(tm, TARN_F32, TARN_SHAPE(5, 2, 3));
+    tarn_tensor *others = tarn_zeros(tm, TARN_F32, TARN_SHAPE(4, 3, 2));
+    tarn_tensor *labels = tarn_zeros(tm, TARN_I64, TARN_SHAPE(3));
     REFUSES(tarn_add(a, b), TARN_ESHAPE,
             "add: a [2,3], b [4]: sizes 3 and 4 of the last axis do not broadcast");
     REFUSES(tarn_maximum(a, c), TARN_ESHAPE,
@@ -397,7 +421,8 @@ static void wrong_shapes(void **state)
     REFUSES(tarn_matmul(a, c), TARN_ESHAPE,
             "matmul: a [2,3], b [4,3]: the last size of a and the last but one of b differ");
     REFUSES(tarn_matmul(a, b), TARN_ESHAPE,
-            "matmul: a [2,3], b \"exponents\" [4]: a matrix has at least two axes; tarn_reshape adds one");
+            "matmul: a [2,3], b \"exponents\" [4]: a matrix has at least two axes; tarn_reshape "
+            "adds one");
     REFUSES(tarn_matmul(batches, others), TARN_ESHAPE,
             "matmul: a [5,2,3], b [4,3,2]: the batches do not broadcast");
     REFUSES(tarn_affine(tarn_zeros(tm, TARN_F32, TARN_SHAPE(4, 2)), d, NULL), TARN_ESHAPE,
@@ -411,7 +436,8 @@ static void wrong_shapes(void **state)
     REFUSES(tarn_cross_entropy(a, labels), TARN_ESHAPE,
             "cross_entropy: logits [2,3], labels [3]: 2 and 3 rows differ");
     REFUSES(tarn_cross_entropy(b, labels), TARN_ESHAPE,
-            "cross_entropy: logits \"exponents\" [4], labels [3]; logits (B, C) and labels (B) are needed");
+            "cross_entropy: logits \"exponents\" [4], labels [3]; logits (B, C) and labels (B) are "
+            "needed");
     REFUSES(tarn_cross_entropy(a, b), TARN_EDTYPE,
             "cross_entropy: labels is float32; int32, int64 or uint8 is needed");
     REFUSES(tarn_max(tarn_zeros(tm, TARN_F32, TARN_SHAPE(0, 3)), TARN_AXES(0)), TARN_ESHAPE,
@@ -423,11 +449,13 @@ static void wrong_shapes(void **state)
 static void wrong_attributes(void **state)
 {
     tarn_manager *tm = MANAGER(state);
-    tarn_tensor  *x = tarn_zeros(tm, TARN_F32, TARN_SHAPE(2, 3));
+    tarn_tensor *x = tarn_zeros(tm, TARN_F32, TARN_SHAPE(2, 3));
     REFUSES(tarn_sum(x, TARN_AXES(2)), TARN_EARG, "sum: x [2,3] has no axis 2");
     REFUSES(tarn_mean(x, TARN_AXES(0, -3)), TARN_EARG, "mean: x [2,3] has no axis -3");
-    REFUSES(tarn_max(x, TARN_AXES_KEEP(1, -1)), TARN_EARG, "max: axis -1 of x [2,3] is named twice");
-    REFUSES(tarn_min(x, ((tarn_axes){ .n = 9 })), TARN_EARG, "min: 9 axes; 0 (all) to 8 are possible");
+    REFUSES(tarn_max(x, TARN_AXES_KEEP(1, -1)), TARN_EARG,
+            "max: axis -1 of x [2,3] is named twice");
+    REFUSES(tarn_min(x, ((tarn_axes){ .n = 9 })), TARN_EARG,
+            "min: 9 axes; 0 (all) to 8 are possible");
     REFUSES(tarn_argmax(tarn_zeros(tm, TARN_U8, TARN_SCALAR), TARN_AXES(0)), TARN_EARG,
             "argmax: x [] has no axis 0");
     REFUSES(tarn_softmax(x, 2), TARN_EARG, "softmax: x [2,3] has no axis 2");
@@ -441,7 +469,7 @@ static void wrong_attributes(void **state)
 static void wrong_labels(void **state)
 {
     tarn_manager *tm = MANAGER(state);
-    tarn_tensor  *x = tarn_zeros(tm, TARN_F32, TARN_SHAPE(3, 10));
+    tarn_tensor *x = tarn_zeros(tm, TARN_F32, TARN_SHAPE(3, 10));
     REFUSES(tarn_cross_entropy(x, VECTOR(tm, TARN_I64, 1, 9, 10)), TARN_EARG,
             "cross_entropy: label 10 of row 2 is not in [0, 10)");
     REFUSES(tarn_cross_entropy(x, VECTOR(tm, TARN_I32, 1, -1, 0)), TARN_EARG,

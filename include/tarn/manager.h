@@ -1,5 +1,5 @@
-/* manager.h - the tensor manager: makes tensors, counts their lives, and holds the open scopes, the tape, the first error
- * and the seed of all random numbers. One thread at a time. */
+/* manager.h - the tensor manager: makes tensors, counts their lives, and holds the open scopes, the
+ * tape, the first error and the seed of all random numbers. One thread at a time. */
 #ifndef TARN_MANAGER_H
 #define TARN_MANAGER_H
 
@@ -15,30 +15,33 @@
 TARN_BEGIN_DECLS
 
 typedef struct tarn_manager tarn_manager;
-typedef struct tarn_tensor  tarn_tensor;
+typedef struct tarn_tensor tarn_tensor;
 
 typedef struct tarn_manager_options {
-    tarn_pool *pool; /* borrowed, to be destroyed after the manager; NULL: a pool of its own with every default */
-    uint64_t   seed; /* of initial weights, dropout, shuffling and random tensors */
+    tarn_pool *pool; /* borrowed, to be destroyed after the manager; NULL: a pool of its own with
+                        every default */
+    uint64_t seed;   /* of initial weights, dropout, shuffling and random tensors */
 
-    /* Told of the first error as it is recorded, and at destroy of each tensor that was retained and not released. */
+    /* Told of the first error as it is recorded, and at destroy of each tensor that was retained
+     * and not released. */
     void (*on_error)(void *context, tarn_status code, const char *message);
     void (*on_unreleased)(void *context, const char *description);
     void *context; /* passed to both; they may not call into tarn */
 } tarn_manager_options;
 
-/* The statistics: X(type, field, meaning). Tensors are handles that own or share memory; views are counted apart. */
-#define TARN_MANAGER_STATS_LIST(X)                                                       \
-    X(uint64_t, created, "tensors made, views not counted")                              \
-    X(uint64_t, released, "tensors whose memory went back to the pool")                  \
-    X(uint64_t, active, "tensors holding memory, now")                                   \
-    X(uint64_t, peak, "tensors holding memory, peak")                                    \
-    X(size_t, total_memory, "requested bytes they hold, now")                            \
-    X(size_t, peak_memory, "requested bytes they hold, peak")                            \
-    X(uint64_t, views, "views made")                                                     \
-    X(uint64_t, handles, "handles that exist, now")                                      \
-    X(uint64_t, root_handles, "handles owned by the root scope, now")                    \
-    X(uint64_t, retained, "handles that tarn_retain holds, now")                         \
+/* The statistics: X(type, field, meaning). Tensors are handles that own or share memory; views are
+ * counted apart. */
+#define TARN_MANAGER_STATS_LIST(X)                                      \
+    X(uint64_t, created, "tensors made, views not counted")             \
+    X(uint64_t, released, "tensors whose memory went back to the pool") \
+    X(uint64_t, active, "tensors holding memory, now")                  \
+    X(uint64_t, peak, "tensors holding memory, peak")                   \
+    X(size_t, total_memory, "requested bytes they hold, now")           \
+    X(size_t, peak_memory, "requested bytes they hold, peak")           \
+    X(uint64_t, views, "views made")                                    \
+    X(uint64_t, handles, "handles that exist, now")                     \
+    X(uint64_t, root_handles, "handles owned by the root scope, now")   \
+    X(uint64_t, retained, "handles that tarn_retain holds, now")        \
     X(uint64_t, tape_length, "operations on the tape, now")
 
 typedef struct tarn_manager_stats {
@@ -47,13 +50,14 @@ typedef struct tarn_manager_stats {
 #undef TARN_MANAGER_STATS_FIELD
 } tarn_manager_stats;
 
-/* Makes a manager; NULL options mean every default. NULL when memory is short. The first manager of a process also looks
- * after the kernels of BLAS (see runtime.h). */
+/* Makes a manager; NULL options mean every default. NULL when memory is short. The first manager of
+ * a process also looks after the kernels of BLAS (see runtime.h). */
 TARN_API TARN_NODISCARD tarn_manager *tarn_manager_create(const tarn_manager_options *options);
 
-/* Ends every tensor, module, optimiser and loader of the manager, gives all blocks back and, if the pool is the manager's
- * own, destroys it with every block. Returns how many handles were still retained; options.on_unreleased names them. NULL
- * does nothing. Not to be called inside a block with TARN_SCOPE: its end would come after the manager's. */
+/* Ends every tensor, module, optimiser and loader of the manager, gives all blocks back and, if the
+ * pool is the manager's own, destroys it with every block. Returns how many handles were still
+ * retained; options.on_unreleased names them. NULL does nothing. Not to be called inside a block
+ * with TARN_SCOPE: its end would come after the manager's. */
 TARN_API size_t tarn_manager_destroy(tarn_manager *tm);
 
 /* The pool that the manager draws from; NULL for NULL. */
@@ -82,7 +86,8 @@ TARN_API bool tarn_ok(const tarn_manager *tm);
 /* The code of the error held; TARN_OK if none; TARN_EARG for NULL. */
 TARN_API tarn_status tarn_error_code(const tarn_manager *tm);
 
-/* The error held, in one line without a final newline; "" if none. Valid until the next tarn_clear_error. */
+/* The error held, in one line without a final newline; "" if none. Valid until the next
+ * tarn_clear_error. */
 TARN_API const char *tarn_error_message(const tarn_manager *tm);
 
 /* Forgets the error held, so that work can go on. */
@@ -93,16 +98,17 @@ TARN_API void tarn_clear_error(tarn_manager *tm);
 /* An open scope. Its fields are tarn's own. */
 typedef struct tarn_scope {
     tarn_manager *manager;
-    uint32_t      depth;
-    uint32_t      serial;
+    uint32_t depth;
+    uint32_t serial;
 } tarn_scope;
 
-/* Opens a scope: until its end it owns every handle made. On failure (memory, nesting) the error is held and the scope is
- * empty: its handles belong to the enclosing one. */
+/* Opens a scope: until its end it owns every handle made. On failure (memory, nesting) the error is
+ * held and the scope is empty: its handles belong to the enclosing one. */
 TARN_API TARN_NODISCARD tarn_scope tarn_scope_begin(tarn_manager *tm);
 
-/* Ends a scope and, first, every scope opened inside it and not ended. A second end does nothing. Operations recorded in
- * the scope leave the tape, unless a tensor that they computed was moved out with tarn_escape. */
+/* Ends a scope and, first, every scope opened inside it and not ended. A second end does nothing.
+ * Operations recorded in the scope leave the tape, unless a tensor that they computed was moved out
+ * with tarn_escape. */
 TARN_API void tarn_scope_end(tarn_scope scope);
 
 /* Opens a scope in which operations are not recorded for backward; tarn_scope_end ends it. */
@@ -114,11 +120,13 @@ TARN_API void tarn_scope_cleanup(tarn_scope *scope);
 #if defined(__GNUC__) || defined(__clang__)
 #define TARN_SCOPE_NAME_(line) tarn_scope_of_line_##line
 #define TARN_SCOPE_NAME(line) TARN_SCOPE_NAME_(line)
-#define TARN_SCOPE_OPEN(open)                                                                        \
-    __attribute__((cleanup(tarn_scope_cleanup), unused)) tarn_scope TARN_SCOPE_NAME(__LINE__) = (open)
+#define TARN_SCOPE_OPEN(open)                                                                   \
+    __attribute__((cleanup(tarn_scope_cleanup), unused)) tarn_scope TARN_SCOPE_NAME(__LINE__) = \
+        (open)
 
-/* A declaration that opens a scope and ends it where the enclosing block is left: at its end, by break, continue, return
- * or goto. (C has no way for this without a compiler's help: gcc and clang have it; elsewhere use begin and end.) */
+/* A declaration that opens a scope and ends it where the enclosing block is left: at its end, by
+ * break, continue, return or goto. (C has no way for this without a compiler's help: gcc and clang
+ * have it; elsewhere use begin and end.) */
 #define TARN_SCOPE(tm) TARN_SCOPE_OPEN(tarn_scope_begin(tm))
 
 /* The same with recording off: for evaluation. */

@@ -1,13 +1,15 @@
 /* tarn.h - everything tarn offers; each header below may also be included alone.
  *
- * Errors. A call that only acts returns a tarn_status. A call that makes a tensor returns it, or NULL, and its manager
- * keeps the first error: code, operation, names, shapes and numbers. While an error is held, NULL operands pass
- * through silently, so that a whole expression needs one check (tarn_ok), and every side effect refuses, so that
- * nothing is trained on garbage. Every function accepts NULL objects. The library never aborts, exits or prints.
+ * Errors. A call that only acts returns a tarn_status. A call that makes a tensor returns it, or
+ * NULL, and its manager keeps the first error: code, operation, names, shapes and numbers. While an
+ * error is held, NULL operands pass through silently, so that a whole expression needs one check
+ * (tarn_ok), and every side effect refuses, so that nothing is trained on garbage. Every function
+ * accepts NULL objects. The library never aborts, exits or prints.
  *
- * Ownership. A scope owns every handle made in it (TARN_SCOPE); with none open, the manager's root scope does.
- * tarn_retain makes a handle yours until tarn_release. tarn_escape moves it to the enclosing scope. tarn_keep keeps it
- * readable after tarn_backward. tarn_manager_destroy ends everything that the manager made.
+ * Ownership. A scope owns every handle made in it (TARN_SCOPE); with none open, the manager's root
+ * scope does. tarn_retain makes a handle yours until tarn_release. tarn_escape moves it to the
+ * enclosing scope. tarn_keep keeps it readable after tarn_backward. tarn_manager_destroy ends
+ * everything that the manager made.
  *
  * Threads. A manager, what it made, and for now its pool, are used by one thread at a time. */
 #ifndef TARN_TARN_H

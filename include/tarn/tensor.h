@@ -1,9 +1,10 @@
 /* tensor.h - tensors: shapes, element types, factories, reading and writing values, lives.
  *
- * A tensor is a handle (shape, strides, element type, name) on storage that is a block of the pool; views share storage.
- * Every factory puts its handle into the manager's open scope. On failure a factory returns NULL and the manager holds
- * the error: TARN_ENOMEM, TARN_EDTYPE, TARN_ESHAPE for negative sizes, TARN_ELIMIT for more than TARN_MAX_DIMS dimensions,
- * TARN_EOVERFLOW when the bytes do not fit. A size of 0 makes a valid, empty tensor. */
+ * A tensor is a handle (shape, strides, element type, name) on storage that is a block of the pool;
+ * views share storage. Every factory puts its handle into the manager's open scope. On failure a
+ * factory returns NULL and the manager holds the error: TARN_ENOMEM, TARN_EDTYPE, TARN_ESHAPE for
+ * negative sizes, TARN_ELIMIT for more than TARN_MAX_DIMS dimensions, TARN_EOVERFLOW when the bytes
+ * do not fit. A size of 0 makes a valid, empty tensor. */
 #ifndef TARN_TENSOR_H
 #define TARN_TENSOR_H
 
@@ -21,11 +22,11 @@ TARN_BEGIN_DECLS
 #define TARN_MAX_DIMS 8
 
 /* Element types: X(code, C type, name). */
-#define TARN_DTYPE_LIST(X)        \
-    X(F32, float, "float32")      \
-    X(F64, double, "float64")     \
-    X(I32, int32_t, "int32")      \
-    X(I64, int64_t, "int64")      \
+#define TARN_DTYPE_LIST(X)    \
+    X(F32, float, "float32")  \
+    X(F64, double, "float64") \
+    X(I32, int32_t, "int32")  \
+    X(I64, int64_t, "int64")  \
     X(U8, uint8_t, "uint8")
 
 typedef enum tarn_dtype {
@@ -41,13 +42,15 @@ TARN_API const char *tarn_dtype_name(tarn_dtype dtype);
 TARN_API size_t tarn_dtype_size(tarn_dtype dtype);
 
 typedef struct tarn_shape {
-    int     ndim; /* 0: a scalar */
+    int ndim; /* 0: a scalar */
     int64_t dims[TARN_MAX_DIMS];
 } tarn_shape;
 
-/* A shape from its sizes: TARN_SHAPE(4, 2) has four rows and two columns. TARN_SCALAR has no dimension. */
-#define TARN_SHAPE(...)                                                                   \
-    ((tarn_shape){ (int)(sizeof((const int64_t[]){ __VA_ARGS__ }) / sizeof(int64_t)), { __VA_ARGS__ } })
+/* A shape from its sizes: TARN_SHAPE(4, 2) has four rows and two columns. TARN_SCALAR has no
+ * dimension. */
+#define TARN_SHAPE(...)                                                               \
+    ((tarn_shape){ (int)(sizeof((const int64_t[]){ __VA_ARGS__ }) / sizeof(int64_t)), \
+                   { __VA_ARGS__ } })
 #define TARN_SCALAR ((tarn_shape){ 0, { 0 } })
 
 /* ---- factories */
@@ -64,69 +67,80 @@ TARN_API tarn_tensor *tarn_full(tarn_manager *tm, tarn_dtype dtype, tarn_shape s
 /* Contents indeterminate: to be overwritten through tarn_data_mut. */
 TARN_API tarn_tensor *tarn_empty(tarn_manager *tm, tarn_dtype dtype, tarn_shape shape);
 
-/* Independent draws, uniform in [low, high), from the manager's seed and `stream`: the same two numbers give the same
- * values, whatever else was drawn before. F32 or F64. Fails also: TARN_EARG unless low <= high, both finite. */
+/* Independent draws, uniform in [low, high), from the manager's seed and `stream`: the same two
+ * numbers give the same values, whatever else was drawn before. F32 or F64. Fails also: TARN_EARG
+ * unless low <= high, both finite. */
 TARN_API tarn_tensor *tarn_random_uniform(tarn_manager *tm, tarn_dtype dtype, tarn_shape shape,
                                           double low, double high, uint64_t stream);
 
-/* Independent draws from the normal distribution (Box-Muller), seeded as above. Fails also: TARN_EARG unless mean is
- * finite and deviation finite and >= 0. */
+/* Independent draws from the normal distribution (Box-Muller), seeded as above. Fails also:
+ * TARN_EARG unless mean is finite and deviation finite and >= 0. */
 TARN_API tarn_tensor *tarn_random_normal(tarn_manager *tm, tarn_dtype dtype, tarn_shape shape,
                                          double mean, double deviation, uint64_t stream);
 
-/* start, start + step, ... while before stop (after it, for a negative step): ceil((stop - start) / step) elements, none
- * if that is negative. Shape (n). Fails also: TARN_EARG if step is 0 or a number not finite. */
-TARN_API tarn_tensor *tarn_arange(tarn_manager *tm, tarn_dtype dtype, double start, double stop, double step);
+/* start, start + step, ... while before stop (after it, for a negative step): ceil((stop - start) /
+ * step) elements, none if that is negative. Shape (n). Fails also: TARN_EARG if step is 0 or a
+ * number not finite. */
+TARN_API tarn_tensor *tarn_arange(tarn_manager *tm, tarn_dtype dtype, double start, double stop,
+                                  double step);
 
 /* The identity matrix. Shape (n, n). */
 TARN_API tarn_tensor *tarn_eye(tarn_manager *tm, tarn_dtype dtype, int64_t n);
 
-/* A copy of the values at `values`: product(shape) elements of type `dtype`, last dimension fastest.
- * Fails also: TARN_EARG if values is NULL and the tensor not empty. */
-TARN_API tarn_tensor *tarn_from_array(tarn_manager *tm, tarn_dtype dtype, tarn_shape shape, const void *values);
+/* A copy of the values at `values`: product(shape) elements of type `dtype`, last dimension
+ * fastest. Fails also: TARN_EARG if values is NULL and the tensor not empty. */
+TARN_API tarn_tensor *tarn_from_array(tarn_manager *tm, tarn_dtype dtype, tarn_shape shape,
+                                      const void *values);
 
 /* ---- what a tensor is; NULL or an ended tensor reads as rank 0, no elements, no name */
 
-/* Shape, rank, one size (negative axes count from the last; 0 for an axis out of range), elements, element type, stride of
- * an axis in elements, and whether elements lie without gaps, last dimension fastest. */
-TARN_API tarn_shape    tarn_get_shape(const tarn_tensor *t);
-TARN_API int           tarn_ndim(const tarn_tensor *t);
-TARN_API int64_t       tarn_dim(const tarn_tensor *t, int axis);
-TARN_API int64_t       tarn_numel(const tarn_tensor *t);
-TARN_API tarn_dtype    tarn_get_dtype(const tarn_tensor *t);
-TARN_API int64_t       tarn_stride(const tarn_tensor *t, int axis);
-TARN_API bool          tarn_is_contiguous(const tarn_tensor *t);
+/* Shape, rank, one size (negative axes count from the last; 0 for an axis out of range), elements,
+ * element type, stride of an axis in elements, and whether elements lie without gaps, last
+ * dimension fastest. */
+TARN_API tarn_shape tarn_get_shape(const tarn_tensor *t);
+TARN_API int tarn_ndim(const tarn_tensor *t);
+TARN_API int64_t tarn_dim(const tarn_tensor *t, int axis);
+TARN_API int64_t tarn_numel(const tarn_tensor *t);
+TARN_API tarn_dtype tarn_get_dtype(const tarn_tensor *t);
+TARN_API int64_t tarn_stride(const tarn_tensor *t, int axis);
+TARN_API bool tarn_is_contiguous(const tarn_tensor *t);
 TARN_API tarn_manager *tarn_manager_of(const tarn_tensor *t);
 
-/* The name given with tarn_set_name; "" if none. Parameters carry their path, such as "l1.weight". */
+/* The name given with tarn_set_name; "" if none. Parameters carry their path, such as "l1.weight".
+ */
 TARN_API const char *tarn_name(const tarn_tensor *t);
 
-/* Names a tensor for messages and reports. The text is copied (cut to 63 bytes) and the tensor returned. */
+/* Names a tensor for messages and reports. The text is copied (cut to 63 bytes) and the tensor
+ * returned. */
 TARN_API tarn_tensor *tarn_set_name(tarn_tensor *t, const char *name);
 
 /* ---- values */
 
-/* The elements, for reading; NULL, with the error held, if the life of the tensor has ended (TARN_ESTALE). The pointer is
- * to the first element; strides apply. Valid until the tensor ends. */
+/* The elements, for reading; NULL, with the error held, if the life of the tensor has ended
+ * (TARN_ESTALE). The pointer is to the first element; strides apply. Valid until the tensor ends.
+ */
 TARN_API const void *tarn_data(tarn_tensor *t);
 
-/* The elements, for writing. Marks the storage as changed: a backward pass that had saved it becomes an error, never a
- * wrong gradient. Fails as tarn_data does; TARN_ESTATE for an expanded view, in which one element stands for several;
- * any held error if the tensor is a parameter. */
+/* The elements, for writing. Marks the storage as changed: a backward pass that had saved it
+ * becomes an error, never a wrong gradient. Fails as tarn_data does; TARN_ESTATE for an expanded
+ * view, in which one element stands for several; any held error if the tensor is a parameter. */
 TARN_API void *tarn_data_mut(tarn_tensor *t);
 
-/* The value of a tensor of one element; NaN for NULL, an ended tensor, or another size (TARN_ESHAPE is then held). */
+/* The value of a tensor of one element; NaN for NULL, an ended tensor, or another size (TARN_ESHAPE
+ * is then held). */
 TARN_API double tarn_item(tarn_tensor *t);
 
-/* Copies all elements, last dimension fastest, from or to an array of `bytes` bytes, which must be numel times the element
- * size. Fails, with nothing copied and the error held: TARN_EARG, TARN_ESTALE, TARN_ESTATE as tarn_data_mut. */
+/* Copies all elements, last dimension fastest, from or to an array of `bytes` bytes, which must be
+ * numel times the element size. Fails, with nothing copied and the error held: TARN_EARG,
+ * TARN_ESTALE, TARN_ESTATE as tarn_data_mut. */
 TARN_API tarn_status tarn_copy_from(tarn_tensor *t, const void *values, size_t bytes);
 TARN_API tarn_status tarn_copy_to(tarn_tensor *t, void *values, size_t bytes);
 
 /* Sets every element to `value`, converted as tarn_cast does. Fails as tarn_data_mut does. */
 TARN_API tarn_status tarn_fill_with(tarn_tensor *t, double value);
 
-/* Writes name, type, shape and values (the first and last of long ones). Fails: TARN_EARG, TARN_ESTALE, TARN_EIO. */
+/* Writes name, type, shape and values (the first and last of long ones). Fails: TARN_EARG,
+ * TARN_ESTALE, TARN_EIO. */
 TARN_API tarn_status tarn_print(tarn_tensor *t, FILE *stream);
 
 /* ---- lives */
@@ -134,15 +148,17 @@ TARN_API tarn_status tarn_print(tarn_tensor *t, FILE *stream);
 /* Makes the handle the caller's until tarn_release; may be nested. Returns t. */
 TARN_API tarn_tensor *tarn_retain(tarn_tensor *t);
 
-/* Undoes one tarn_retain. On a handle that was never retained it ends its life now, before its scope does. The handle must
- * not be used after its last release. Parameters, batches and gradients belong to others: TARN_ESTATE is then held. */
+/* Undoes one tarn_retain. On a handle that was never retained it ends its life now, before its
+ * scope does. The handle must not be used after its last release. Parameters, batches and gradients
+ * belong to others: TARN_ESTATE is then held. */
 TARN_API void tarn_release(tarn_tensor *t);
 
-/* Moves the handle to the scope around the innermost open one and returns it. Parameters, batches and gradients stay where
- * they are. */
+/* Moves the handle to the scope around the innermost open one and returns it. Parameters, batches
+ * and gradients stay where they are. */
 TARN_API tarn_tensor *tarn_escape(tarn_tensor *t);
 
-/* Keeps the values readable until the handle's own scope ends, even after tarn_backward. Returns t. */
+/* Keeps the values readable until the handle's own scope ends, even after tarn_backward. Returns t.
+ */
 TARN_API tarn_tensor *tarn_keep(tarn_tensor *t);
 
 TARN_END_DECLS

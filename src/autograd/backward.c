@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT
  * backward.c - one pass from a loss to the leaves.
  *
- * First the nodes that lead to the loss are marked and everything that could go wrong is checked. Then the handles in
- * between end, so that a buffer which no node saved goes back at once. Then each node, newest first, gets its operands'
- * gradients computed; what it saved and the gradient of its output go back to the pool before the next node runs. */
+ * First the nodes that lead to the loss are marked and everything that could go wrong is checked.
+ * Then the handles in between end, so that a buffer which no node saved goes back at once. Then
+ * each node, newest first, gets its operands' gradients computed; what it saved and the gradient of
+ * its output go back to the pool before the next node runs. */
 #include <tarn/autograd.h>
 
 #include "autograd/leaf.h"
@@ -12,16 +13,16 @@
 
 typedef struct pass {
     tarn_manager *tm;
-    tarn__tape   *tape;
-    tarn__node   *last; /* the loss's */
-    uint32_t      id;
-    bool          keep_graph;
+    tarn__tape *tape;
+    tarn__node *last; /* the loss's */
+    uint32_t id;
+    bool keep_graph;
 } pass;
 
 static bool reached(const pass *p, const tarn__node *node) { return node->pass == p->id; }
 
-/* Whether operand i gets a gradient. One that came to require it after the operation was recorded does not: nothing was
- * saved for it. */
+/* Whether operand i gets a gradient. One that came to require it after the operation was recorded
+ * does not: nothing was saved for it. */
 static bool gets_gradient(const tarn__node *node, int i)
 {
     return (node->wanted >> i & 1) != 0 && node->in[i]->requires_grad;
@@ -103,8 +104,8 @@ static tarn_status make_din(tarn__call *call, tarn__node *node, int i)
         const bool fits = node->op->is_view ? layout.numel == node->dout->layout.numel
                                             : tarn__same_shape(&layout, &node->dout->layout);
         const bool in_place = i == 0 && node->op->grad_in_place && fits;
-        call->din[i] = in_place ? node->dout
-                                : tarn__tensor_new(t->manager, &layout, TARN_UNINITIALIZED);
+        call->din[i] =
+            in_place ? node->dout : tarn__tensor_new(t->manager, &layout, TARN_UNINITIALIZED);
         if (in_place) {
             tarn__ref(node->dout);
             if (node->op->is_view) node->dout->layout = layout;
@@ -119,8 +120,9 @@ static tarn_status view_backward(const tarn__call *call)
 {
     tarn_tensor *din = call->din[0];
     if (din == call->dout) return TARN_OK;
-    const tarn__call same = { .op = call->op, .manager = call->manager, .attr = call->attr,
-                              .in = { din } };
+    const tarn__call same = {
+        .op = call->op, .manager = call->manager, .attr = call->attr, .in = { din }
+    };
     tarn_tensor view = *din;
     int64_t offset = 0;
     const tarn_status status = call->op->infer(&same, &view.layout, &offset);
@@ -135,7 +137,8 @@ static tarn_status view_backward(const tarn__call *call)
     return TARN_OK;
 }
 
-/* Runs the kernel on operands as it wants them. Those whose elements it does not read are passed for their layouts. */
+/* Runs the kernel on operands as it wants them. Those whose elements it does not read are passed
+ * for their layouts. */
 static tarn_status run_backward(tarn__call *call, const tarn__node *node)
 {
     const tarn__op *op = node->op;
@@ -157,8 +160,9 @@ static tarn_status run_backward(tarn__call *call, const tarn__node *node)
 /* Computes the gradients that node's operands want from the gradient of its output. */
 static tarn_status run_node(const pass *p, tarn__node *node)
 {
-    tarn__call call = { .op = node->op, .manager = p->tm, .attr = &node->attr, .out = node->out,
-                        .dout = node->dout };
+    tarn__call call = {
+        .op = node->op, .manager = p->tm, .attr = &node->attr, .out = node->out, .dout = node->dout
+    };
     bool wanted = false;
     tarn_status status = TARN_OK;
     for (int i = 0; i < node->op->arity && status == TARN_OK; i++) {
@@ -190,7 +194,8 @@ static void empty_leaves(const pass *p, const tarn__node *stop)
     }
 }
 
-/* Lets go of what the pass has used: the gradients of intermediates always, the nodes unless they are kept. */
+/* Lets go of what the pass has used: the gradients of intermediates always, the nodes unless they
+ * are kept. */
 static void finish(const pass *p, bool keep)
 {
     for (tarn__node *node = p->last, *prev; node != NULL; node = prev) {
@@ -232,9 +237,8 @@ static tarn_status check_loss(const tarn_tensor *loss)
     return tarn__fail(
         tm, TARN_ESTATE, "tarn_backward: nothing that requires a gradient leads to the loss %s%s",
         tarn__describe(loss, text),
-        loss->graph_freed
-            ? " any more: the scope of its operations has ended"
-            : ": its operands were constants, detached, or used inside TARN_NO_GRAD");
+        loss->graph_freed ? " any more: the scope of its operations has ended"
+                          : ": its operands were constants, detached, or used inside TARN_NO_GRAD");
 }
 
 static tarn_status check_gradient(const tarn_tensor *loss, const tarn_tensor *gradient)
@@ -283,10 +287,8 @@ static tarn_status add_to_leaf(tarn_tensor *leaf, tarn_tensor *seed)
 {
     tarn_tensor *grad = tarn__leaf_grad(leaf);
     if (grad == NULL) return TARN_ENOMEM;
-    if (leaf->grad_state == TARN__GRAD_ARRIVED)
-        tarn__add_strided(grad, seed);
-    else
-        tarn__copy_strided(grad, seed);
+    if (leaf->grad_state == TARN__GRAD_ARRIVED) tarn__add_strided(grad, seed);
+    else tarn__copy_strided(grad, seed);
     tarn__touch(grad, true);
     leaf->grad_state = TARN__GRAD_ARRIVED;
     return TARN_OK;

@@ -13,14 +13,14 @@
 #include "ops/op.h"
 
 typedef struct check {
-    tarn_manager          *tm;
-    tarn_function          function;
-    tarn_tensor *const    *inputs;
-    int                    n;
-    void                  *context;
+    tarn_manager *tm;
+    tarn_function function;
+    tarn_tensor *const *inputs;
+    int n;
+    void *context;
     tarn_gradcheck_options options;
-    tarn_gradcheck_report  report;
-    double                 worst; /* the largest error or, once one was too large, excess over the tolerance */
+    tarn_gradcheck_report report;
+    double worst; /* the largest error or, once one was too large, excess over the tolerance */
 } check;
 
 static bool is_checked(const tarn_tensor *t)
@@ -31,10 +31,10 @@ static bool is_checked(const tarn_tensor *t)
 static tarn_tensor *evaluate(const check *c)
 {
     tarn_tensor *y = c->function(c->inputs, c->n, c->context);
-    if (y == NULL)
-        (void)tarn__fail(c->tm, TARN_EARG, "tarn_gradcheck: the function returned NULL");
+    if (y == NULL) (void)tarn__fail(c->tm, TARN_EARG, "tarn_gradcheck: the function returned NULL");
     else if (y->layout.dtype != TARN_F64)
-        (void)tarn__fail(c->tm, TARN_EDTYPE, "tarn_gradcheck: the function returned %s; float64 is needed",
+        (void)tarn__fail(c->tm, TARN_EDTYPE,
+                         "tarn_gradcheck: the function returned %s; float64 is needed",
                          tarn_dtype_name((tarn_dtype)y->layout.dtype));
     return tarn_ok(c->tm) ? y : NULL;
 }
@@ -74,8 +74,8 @@ static tarn_status differentiate(const check *c)
     return tarn_backward_with(y, &(tarn_backward_options){ .gradient = v });
 }
 
-/* sum(v * function(inputs)) with *x moved to either side, divided by the distance. The difference is taken element by
- * element before it is summed, so that large results do not drown it. */
+/* sum(v * function(inputs)) with *x moved to either side, divided by the distance. The difference
+ * is taken element by element before it is summed, so that large results do not drown it. */
 static tarn_status difference(const check *c, tarn_tensor *input, double *x, double *out)
 {
     TARN_NO_GRAD(c->tm);
@@ -101,8 +101,8 @@ static tarn_status difference(const check *c, tarn_tensor *input, double *x, dou
 static void compare(check *c, int input, int64_t element, double analytic, double numeric)
 {
     const double error = fabs(analytic - numeric);
-    const double tolerance = c->options.absolute +
-                             c->options.relative * fmax(fabs(analytic), fabs(numeric));
+    const double tolerance =
+        c->options.absolute + c->options.relative * fmax(fabs(analytic), fabs(numeric));
     const bool passes = error <= tolerance && error < INFINITY; /* false for NaN */
     double measure = passes ? error : error - tolerance;
     if (measure != measure) measure = INFINITY;
@@ -126,13 +126,15 @@ static tarn_status check_input(check *c, int i, const double *first)
     const double *second = tarn_data(tarn_grad(x));
     if (second == NULL) return tarn_error_code(c->tm);
     if (tarn__elements(x) > 0 && memcmp(first, second, tarn__bytes(x)) != 0)
-        return tarn__fail(c->tm, TARN_ENUMERIC,
-                          "tarn_gradcheck: a second pass gave other bits for the gradient of input %d", i);
+        return tarn__fail(
+            c->tm, TARN_ENUMERIC,
+            "tarn_gradcheck: a second pass gave other bits for the gradient of input %d", i);
     double *data = tarn_data_mut(x);
     if (data == NULL) return tarn_error_code(c->tm);
     for (int64_t e = 0; e < x->layout.numel; e++) {
         double numeric = NAN;
-        const tarn_status status = difference(c, x, &data[tarn__offset_of(&x->layout, e)], &numeric);
+        const tarn_status status =
+            difference(c, x, &data[tarn__offset_of(&x->layout, e)], &numeric);
         if (status != TARN_OK) return status;
         compare(c, i, e, first[e], numeric);
     }
@@ -143,10 +145,12 @@ static tarn_status run_check(check *c)
 {
     TARN_SCOPE(c->tm);
     tarn_status status = differentiate(c);
-    /* Copies of all gradients before anything is perturbed; each input's in a tensor of the scope. */
+    /* Copies of all gradients before anything is perturbed; each input's in a tensor of the scope.
+     */
     tarn_tensor *firsts = NULL;
     int64_t total = 0, at = 0;
-    for (int i = 0; i < c->n; i++) total += is_checked(c->inputs[i]) ? c->inputs[i]->layout.numel : 0;
+    for (int i = 0; i < c->n; i++)
+        total += is_checked(c->inputs[i]) ? c->inputs[i]->layout.numel : 0;
     if (status == TARN_OK) firsts = tarn_empty(c->tm, TARN_F64, TARN_SHAPE(total));
     if (firsts == NULL) return tarn_error_code(c->tm);
     double *first = firsts->data;
@@ -186,11 +190,11 @@ tarn_status tarn_gradcheck(tarn_function function, tarn_tensor *const *inputs, i
     tarn_status status = run_check(&c);
     if (report != NULL) *report = c.report;
     if (status == TARN_OK && c.report.failed > 0)
-        status = tarn__fail(c.tm, TARN_ENUMERIC,
-                            "tarn_gradcheck: %lld of %lld derivatives are out of tolerance; the worst, "
-                            "element %lld of input %d, is %.17g by backward and %.17g by differences",
-                            (long long)c.report.failed, (long long)c.report.checked,
-                            (long long)c.report.element, c.report.input, c.report.analytic,
-                            c.report.numeric);
+        status = tarn__fail(
+            c.tm, TARN_ENUMERIC,
+            "tarn_gradcheck: %lld of %lld derivatives are out of tolerance; the worst, "
+            "element %lld of input %d, is %.17g by backward and %.17g by differences",
+            (long long)c.report.failed, (long long)c.report.checked, (long long)c.report.element,
+            c.report.input, c.report.analytic, c.report.numeric);
     return status;
 }

@@ -86,7 +86,8 @@ bool tarn_has_grad(const tarn_tensor *t)
 tarn_status tarn_zero_grad(tarn_tensor *t)
 {
     if (t == NULL) return TARN_EARG;
-    if (!check_leaf(t, "tarn_zero_grad")) return t->ended_by == TARN__ALIVE ? TARN_ESTATE : TARN_ESTALE;
+    if (!check_leaf(t, "tarn_zero_grad"))
+        return t->ended_by == TARN__ALIVE ? TARN_ESTATE : TARN_ESTALE;
     tarn__leaf_empty(t);
     return TARN_OK;
 }

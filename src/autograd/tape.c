@@ -19,7 +19,8 @@ void tarn__node_free(tarn__tape *tape, tarn__node *node)
     tape->length--;
     node->out->node = NULL;
     node->out->graph_freed = true;
-    if (node->out->owner == TARN__OWNER_NONE) node->out->requires_grad = false; /* outlived its scope */
+    if (node->out->owner == TARN__OWNER_NONE)
+        node->out->requires_grad = false; /* outlived its scope */
     for (int i = 0; i < TARN__MAX_OPERANDS; i++)
         if (node->in[i] != NULL) tarn__unref(node->in[i]);
     if (node->dout != NULL) tarn__unref(node->dout);
@@ -55,7 +56,7 @@ static tarn_status record(tarn_manager *tm, const tarn__op *op, tarn_tensor *con
     for (int i = 0; i < TARN__MAX_OPERANDS; i++) {
         node->in[i] = i < op->arity ? in[i] : NULL;
         if (node->in[i] != NULL) tarn__ref(node->in[i]);
-        else node->saved &= (uint8_t)~(1u << i);
+        else node->saved &= (uint8_t) ~(1u << i);
     }
     tarn__ref(out);
     for (int i = 0; i <= TARN__MAX_OPERANDS; i++) {
@@ -101,7 +102,11 @@ static void destroy(tarn_manager *tm)
 }
 
 static const tarn__recorder tape_recorder = {
-    .record = record, .mark = mark, .truncate = truncate, .length = length, .destroy = destroy,
+    .record = record,
+    .mark = mark,
+    .truncate = truncate,
+    .length = length,
+    .destroy = destroy,
 };
 
 tarn__tape *tarn__tape_of(tarn_manager *tm)

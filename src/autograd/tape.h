@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT
  * tape.h - the operations recorded since the tape was last emptied.
  *
- * A node refers to the handles of its operands and its output (their layouts are needed in backward) and saves the
- * elements of those that the wanted gradients read, as the operation's `uses` declares. The order of recording is a
- * topological order, so that backward is a walk from the loss towards the first node. */
+ * A node refers to the handles of its operands and its output (their layouts are needed in
+ * backward) and saves the elements of those that the wanted gradients read, as the operation's
+ * `uses` declares. The order of recording is a topological order, so that backward is a walk from
+ * the loss towards the first node. */
 #ifndef TARN_AUTOGRAD_TAPE_H
 #define TARN_AUTOGRAD_TAPE_H
 
@@ -11,24 +12,24 @@
 
 typedef struct tarn__node {
     struct tarn__node *prev, *next;
-    const tarn__op    *op;
-    tarn_tensor       *in[TARN__MAX_OPERANDS]; /* referenced */
-    tarn_tensor       *out;                    /* referenced */
-    tarn_tensor       *dout;     /* owned, during backward: what has arrived of the output's gradient */
-    uint64_t           position; /* counts the nodes ever recorded */
-    uint32_t           pass;     /* the last backward pass that reached it */
-    uint32_t           versions[TARN__MAX_OPERANDS + 1]; /* of what is saved; the last is the output's */
-    uint8_t            saved;    /* TARN__USES_* bits */
-    uint8_t            wanted;   /* bit i: operand i required a gradient when this was recorded */
-    tarn__attr         attr;
+    const tarn__op *op;
+    tarn_tensor *in[TARN__MAX_OPERANDS]; /* referenced */
+    tarn_tensor *out;                    /* referenced */
+    tarn_tensor *dout; /* owned, during backward: what has arrived of the output's gradient */
+    uint64_t position; /* counts the nodes ever recorded */
+    uint32_t pass;     /* the last backward pass that reached it */
+    uint32_t versions[TARN__MAX_OPERANDS + 1]; /* of what is saved; the last is the output's */
+    uint8_t saved;                             /* TARN__USES_* bits */
+    uint8_t wanted; /* bit i: operand i required a gradient when this was recorded */
+    tarn__attr attr;
 } tarn__node;
 
 typedef struct tarn__tape {
-    tarn__slab  nodes;
+    tarn__slab nodes;
     tarn__node *first, *last;
-    uint64_t    position; /* of the last node recorded */
-    uint64_t    length;
-    uint32_t    pass;
+    uint64_t position; /* of the last node recorded */
+    uint64_t length;
+    uint32_t pass;
 } tarn__tape;
 
 /* The manager's tape, made and installed at the first call; NULL with TARN_ENOMEM held. */

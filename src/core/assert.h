@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * assert.h - assertions of tarn's own invariants: in debug builds only, and never about a caller's data. */
+ * assert.h - assertions of tarn's own invariants: in debug builds only, and never about a caller's
+ * data. */
 #ifndef TARN_CORE_ASSERT_H
 #define TARN_CORE_ASSERT_H
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  * buckets.c - size classes, dynamic buckets, and the search for a block of nearly the right size.
  *
- * With n the request in 64-byte quanta, classes 0 to 15 hold exactly n = 1 to 16. Above, each doubling has eight classes:
- * for 2^lg < n <= 2^(lg+1) the capacities are (9 + s) 2^(lg-3), s = 0 to 7, so that less than an eighth is lost. */
+ * With n the request in 64-byte quanta, classes 0 to 15 hold exactly n = 1 to 16. Above, each
+ * doubling has eight classes: for 2^lg < n <= 2^(lg+1) the capacities are (9 + s) 2^(lg-3), s = 0
+ * to 7, so that less than an eighth is lost. */
 #include "core/assert.h"
 #include "core/pool.h"
 #include "core/size.h"
@@ -38,7 +39,8 @@ size_t tarn__large_capacity(size_t bytes)
     return tarn__size_round_up(bytes, step, &capacity) ? capacity : 0;
 }
 
-/* ---- dynamic buckets: a hash table of indices, linear probing; entries leave only when it is rebuilt */
+/* ---- dynamic buckets: a hash table of indices, linear probing; entries leave only when it is
+ * rebuilt */
 
 static size_t first_slot(size_t capacity)
 {
@@ -117,10 +119,8 @@ void tarn__bucket_push(tarn_pool *pool, tarn__block_record *block)
 void tarn__bucket_remove(tarn_pool *pool, tarn__block_record *block)
 {
     tarn__bucket *bucket = &pool->buckets[block->bucket];
-    if (block->prev != NULL)
-        block->prev->next = block->next;
-    else
-        bucket->first = block->next;
+    if (block->prev != NULL) block->prev->next = block->next;
+    else bucket->first = block->next;
     if (block->next != NULL) block->next->prev = block->prev;
     if (bucket->first == NULL && block->bucket < TARN__N_CLASSES)
         pool->occupied[block->bucket / 64] &= ~(UINT64_C(1) << (block->bucket % 64));

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * checkers.h - tells AddressSanitizer and Valgrind which parts of pooled memory may be touched; a pool would blind them
- * otherwise. Nothing is left of it in other builds. */
+ * checkers.h - tells AddressSanitizer and Valgrind which parts of pooled memory may be touched; a
+ * pool would blind them otherwise. Nothing is left of it in other builds. */
 #ifndef TARN_CORE_CHECKERS_H
 #define TARN_CORE_CHECKERS_H
 

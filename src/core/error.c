@@ -25,10 +25,11 @@ tarn_status tarn__fail_memory(tarn_manager *tm, const char *what, size_t bytes)
     const size_t cap = tm->pool->options.max_capacity;
     char limit[48] = "no cap";
     if (cap != TARN_UNLIMITED) (void)snprintf(limit, sizeof(limit), "max_capacity %zu", cap);
-    return tarn__fail(tm, TARN_ENOMEM,
-                      "%s: out of memory: %zu bytes more are not to be had (in use %zu, cached %zu, "
-                      "reserved %zu, %s)",
-                      what, bytes, s.in_use, s.cached, s.reserved, limit);
+    return tarn__fail(
+        tm, TARN_ENOMEM,
+        "%s: out of memory: %zu bytes more are not to be had (in use %zu, cached %zu, "
+        "reserved %zu, %s)",
+        what, bytes, s.in_use, s.cached, s.reserved, limit);
 }
 
 bool tarn_ok(const tarn_manager *tm) { return tm != NULL && tm->error == TARN_OK; }
@@ -37,7 +38,8 @@ tarn_status tarn_error_code(const tarn_manager *tm) { return tm != NULL ? tm->er
 
 const char *tarn_error_message(const tarn_manager *tm)
 {
-    return tm != NULL ? tm->message : "no manager: tarn_manager_create returned NULL or was not called";
+    return tm != NULL ? tm->message
+                      : "no manager: tarn_manager_create returned NULL or was not called";
 }
 
 void tarn_clear_error(tarn_manager *tm)

@@ -129,10 +129,8 @@ tarn_tensor *tarn_random_uniform(tarn_manager *tm, tarn_dtype dtype, tarn_shape 
     tarn_tensor *t = make_random(tm, "tarn_random_uniform", dtype, &shape);
     if (t == NULL) return NULL;
     const uint64_t key = stream_key(tm, stream);
-    if (dtype == TARN_F32)
-        tarn__fill_uniform_f32(t->data, tarn__elements(t), low, high, key);
-    else
-        tarn__fill_uniform_f64(t->data, tarn__elements(t), low, high, key);
+    if (dtype == TARN_F32) tarn__fill_uniform_f32(t->data, tarn__elements(t), low, high, key);
+    else tarn__fill_uniform_f64(t->data, tarn__elements(t), low, high, key);
     return t;
 }
 
@@ -149,9 +147,7 @@ tarn_tensor *tarn_random_normal(tarn_manager *tm, tarn_dtype dtype, tarn_shape s
     tarn_tensor *t = make_random(tm, "tarn_random_normal", dtype, &shape);
     if (t == NULL) return NULL;
     const uint64_t key = stream_key(tm, stream);
-    if (dtype == TARN_F32)
-        tarn__fill_normal_f32(t->data, tarn__elements(t), mean, deviation, key);
-    else
-        tarn__fill_normal_f64(t->data, tarn__elements(t), mean, deviation, key);
+    if (dtype == TARN_F32) tarn__fill_normal_f32(t->data, tarn__elements(t), mean, deviation, key);
+    else tarn__fill_normal_f64(t->data, tarn__elements(t), mean, deviation, key);
     return t;
 }

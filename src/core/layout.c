@@ -29,7 +29,8 @@ size_t tarn_dtype_size(tarn_dtype dtype)
 
 tarn_status tarn__layout_pack(tarn__layout *layout)
 {
-    /* The product of the sizes that are not zero must fit, even if the tensor is empty: strides are made of it. */
+    /* The product of the sizes that are not zero must fit, even if the tensor is empty: strides are
+     * made of it. */
     int64_t span = 1, numel = 1;
     for (int i = 0; i < layout->ndim; i++)
         if (layout->dims[i] < 0) return TARN_ESHAPE;

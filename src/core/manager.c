@@ -113,8 +113,8 @@ void *tarn__object_new(tarn_manager *tm, size_t bytes, void (*destroy)(tarn__obj
         (void)tarn__fail_memory(tm, "object", bytes);
         return NULL;
     }
-    *object = (tarn__object){ .next = tm->objects, .manager = tm, .bytes = bytes,
-                              .destroy = destroy };
+    *object =
+        (tarn__object){ .next = tm->objects, .manager = tm, .bytes = bytes, .destroy = destroy };
     if (tm->objects != NULL) tm->objects->prev = object;
     tm->objects = object;
     return object;
@@ -131,7 +131,7 @@ void tarn__object_free(tarn__object *object)
 /* ---- questions */
 
 tarn_pool *tarn_manager_pool(const tarn_manager *tm) { return tm != NULL ? tm->pool : NULL; }
-uint64_t   tarn_manager_seed(const tarn_manager *tm) { return tm != NULL ? tm->seed : 0; }
+uint64_t tarn_manager_seed(const tarn_manager *tm) { return tm != NULL ? tm->seed : 0; }
 
 static uint64_t list_length(const tarn_tensor *first)
 {

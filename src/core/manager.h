@@ -10,67 +10,75 @@
 
 /* An open scope. frames[0] is the root scope. */
 typedef struct tarn__frame {
-    tarn_tensor *first;     /* handles it owns, newest first */
-    uint64_t     tape_mark; /* the tape's position when it was opened */
-    uint32_t     serial;    /* tells scopes apart that had the same depth */
-    bool         no_grad;
+    tarn_tensor *first; /* handles it owns, newest first */
+    uint64_t tape_mark; /* the tape's position when it was opened */
+    uint32_t serial;    /* tells scopes apart that had the same depth */
+    bool no_grad;
 } tarn__frame;
 
-/* What the tape does for operations and scopes. Installed by the tape when the first leaf is made; until then nothing is
- * recorded. */
+/* What the tape does for operations and scopes. Installed by the tape when the first leaf is made;
+ * until then nothing is recorded. */
 struct tarn__op;
 struct tarn__attr;
 typedef struct tarn__recorder {
-    /* Records that `op` made `out` from `in`. On failure (memory) nothing is recorded and the error is held. */
+    /* Records that `op` made `out` from `in`. On failure (memory) nothing is recorded and the error
+     * is held. */
     tarn_status (*record)(tarn_manager *tm, const struct tarn__op *op, tarn_tensor *const *in,
                           tarn_tensor *out, const struct tarn__attr *attr);
     uint64_t (*mark)(const tarn_manager *tm);
-    /* Forgets what was recorded after `mark`, unless something it computed now belongs to a scope above `depth`. */
+    /* Forgets what was recorded after `mark`, unless something it computed now belongs to a scope
+     * above `depth`. */
     void (*truncate)(tarn_manager *tm, uint64_t mark, uint32_t depth);
     uint64_t (*length)(const tarn_manager *tm);
     void (*destroy)(tarn_manager *tm);
 } tarn__recorder;
 
-/* Something that lives as long as the manager unless destroyed before: modules, optimisers, loaders. First member of each. */
+/* Something that lives as long as the manager unless destroyed before: modules, optimisers,
+ * loaders. First member of each. */
 typedef struct tarn__object {
     struct tarn__object *prev, *next;
-    tarn_manager        *manager;
-    size_t               bytes;                        /* of the whole record */
-    void (*destroy)(struct tarn__object *object);      /* ends what it owns, then calls tarn__object_free */
+    tarn_manager *manager;
+    size_t bytes; /* of the whole record */
+    void (*destroy)(
+        struct tarn__object *object); /* ends what it owns, then calls tarn__object_free */
 } tarn__object;
 
 struct tarn_manager {
     tarn_pool *pool;
-    bool       owns_pool;
-    uint64_t   seed;
-    uint64_t   n_modules; /* root modules made so far: each tree's creation number */
+    bool owns_pool;
+    uint64_t seed;
+    uint64_t n_modules; /* root modules made so far: each tree's creation number */
 
     tarn_status error;
-    char        message[768];
-    const char *label; /* the layer in whose name operations run now, such as linear "l1"; NULL outside layers */
+    char message[768];
+    const char *label; /* the layer in whose name operations run now, such as linear "l1"; NULL
+                          outside layers */
     void (*on_error)(void *context, tarn_status code, const char *message);
     void (*on_unreleased)(void *context, const char *description);
     void *context;
 
-    tarn__frame *frames;   /* (n_frames): a record */
-    uint32_t     n_frames;
-    uint32_t     depth;    /* of the innermost open scope */
-    uint32_t     serial;
+    tarn__frame *frames; /* (n_frames): a record */
+    uint32_t n_frames;
+    uint32_t depth; /* of the innermost open scope */
+    uint32_t serial;
     tarn_tensor *retained; /* handles whose scope has ended */
 
     const tarn__recorder *recorder; /* NULL until a leaf exists */
-    void                 *tape;     /* the recorder's own */
+    void *tape;                     /* the recorder's own */
 
-    tarn__slab    tensors, storages, names;
+    tarn__slab tensors, storages, names;
     tarn__object *objects; /* newest first */
 
     tarn_manager_stats stats;
 };
 
-/* Holds an error, if none is held yet, and tells the callback; the text is printf's, without a final newline. Returns code. */
-tarn_status tarn__fail(tarn_manager *tm, tarn_status code, const char *format, ...) TARN_PRINTF(3, 4);
+/* Holds an error, if none is held yet, and tells the callback; the text is printf's, without a
+ * final newline. Returns code. */
+tarn_status tarn__fail(tarn_manager *tm, tarn_status code, const char *format, ...)
+    TARN_PRINTF(3, 4);
 
-/* Holds TARN_ENOMEM with the pool's figures: "what: 400 bytes not to be had (in use ..., cached ..., cap ...)". */
+/* Holds TARN_ENOMEM with the pool's figures: "what: 400 bytes not to be had (in use ..., cached
+ * ..., cap ...)". */
 tarn_status tarn__fail_memory(tarn_manager *tm, const char *what, size_t bytes);
 
 static inline bool tarn__recording(const tarn_manager *tm)
@@ -80,7 +88,7 @@ static inline bool tarn__recording(const tarn_manager *tm)
 
 /* Records of the library's objects: zeroed memory from the pool's system, counted as metadata. */
 void *tarn__records_alloc(tarn_pool *pool, size_t bytes);
-void  tarn__records_free(tarn_pool *pool, void *record, size_t bytes);
+void tarn__records_free(tarn_pool *pool, void *record, size_t bytes);
 
 /* A zeroed object of `bytes` bytes registered with the manager, or NULL with TARN_ENOMEM held. */
 void *tarn__object_new(tarn_manager *tm, size_t bytes, void (*destroy)(tarn__object *));

@@ -75,15 +75,15 @@ tarn_status tarn_pool_destroy(tarn_pool *pool)
 
 /* ---- acquire */
 
-/* A free block for `bytes`, or a new one; sets *reused accordingly. The block is out of its bucket and its region knows of
- * it. NULL: out of memory. */
+/* A free block for `bytes`, or a new one; sets *reused accordingly. The block is out of its bucket
+ * and its region knows of it. NULL: out of memory. */
 static tarn__block_record *find_block(tarn_pool *pool, size_t bytes, bool *reused)
 {
     const size_t quanta = bytes == 0 ? 1 : (bytes - 1) / TARN__QUANTUM + 1;
     const unsigned class_index = tarn__class_of(quanta);
     const size_t large = bytes > TARN__SMALL_MAX ? tarn__large_capacity(bytes) : 0;
-    tarn__bucket *bucket = large == 0 ? &pool->buckets[class_index]
-                                      : tarn__dynamic_find(pool, large);
+    tarn__bucket *bucket =
+        large == 0 ? &pool->buckets[class_index] : tarn__dynamic_find(pool, large);
     tarn__block_record *block = bucket != NULL ? bucket->first : NULL;
     if (block == NULL) block = tarn__bucket_search(pool, bytes, class_index);
     *reused = block != NULL;
@@ -221,9 +221,8 @@ size_t tarn_pool_trim(tarn_pool *pool, size_t keep_bytes)
 
 size_t tarn_pool_bucket_capacity(size_t count)
 {
-    static const uint16_t capacities[] = { 0,  1,  2,  3,  4,  5,  7,   8,   9,   10,  12,
-                                           15, 16, 20, 25, 32, 50, 64,  100, 128, 256, 512,
-                                           1024 };
+    static const uint16_t capacities[] = { 0,  1,  2,  3,  4,  5,  7,   8,   9,   10,  12,  15,
+                                           16, 20, 25, 32, 50, 64, 100, 128, 256, 512, 1024 };
     for (size_t i = 0; i < sizeof(capacities) / sizeof(capacities[0]); i++)
         if (count <= capacities[i]) return capacities[i];
     return count;

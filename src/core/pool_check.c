@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * pool_check.c - walks all records of a pool and verifies the invariants of pool.h and of the public header. */
+ * pool_check.c - walks all records of a pool and verifies the invariants of pool.h and of the
+ * public header. */
 #include "core/pool.h"
 
 typedef struct totals {
@@ -17,9 +18,10 @@ static bool region_holds(const tarn_pool *pool, const tarn__region *region, tota
         if (b->bucket >= TARN__N_BUCKETS || pool->buckets[b->bucket].capacity != b->capacity)
             return false;
         if (b->dirty > b->capacity || b->requested > b->capacity) return false;
-        /* Blocks are carved upwards and linked newest first: each begins where the next one ends. */
-        const unsigned char *end = b->sibling != NULL ? b->sibling->data + b->sibling->capacity
-                                                      : region->data;
+        /* Blocks are carved upwards and linked newest first: each begins where the next one ends.
+         */
+        const unsigned char *end =
+            b->sibling != NULL ? b->sibling->data + b->sibling->capacity : region->data;
         if (b->data != end) return false;
         carved += b->capacity;
         if (b->state == TARN__BLOCK_IN_USE) {

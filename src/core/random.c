@@ -36,7 +36,8 @@ static void draw(uint64_t key, uint64_t i, uint32_t out[4])
 
 /* ---- keys and hashes */
 
-/* The finaliser of SplitMix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators; OOPSLA 2014). */
+/* The finaliser of SplitMix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators;
+ * OOPSLA 2014). */
 static uint64_t mix(uint64_t x)
 {
     x = (x ^ (x >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
@@ -46,7 +47,8 @@ static uint64_t mix(uint64_t x)
 
 uint64_t tarn__random_key(uint64_t seed, uint64_t purpose)
 {
-    return mix(mix(seed + UINT64_C(0x9e3779b97f4a7c15)) ^ (purpose * UINT64_C(0xd1342543de82ef95) + 1));
+    return mix(mix(seed + UINT64_C(0x9e3779b97f4a7c15)) ^
+               (purpose * UINT64_C(0xd1342543de82ef95) + 1));
 }
 
 uint64_t tarn__hash_bytes(uint64_t hash, const void *bytes, size_t n)
@@ -80,7 +82,8 @@ void tarn__fill_uniform_f32(float *y, size_t n, double low, double high, uint64_
             const double u = (double)(bits[j] >> 8) * 0x1p-24;
             const float value = (float)between(low, high, u);
             /* Rounding may reach the open end. */
-            y[i] = (double)value < high || low == high ? value : nextafterf((float)high, (float)low);
+            y[i] =
+                (double)value < high || low == high ? value : nextafterf((float)high, (float)low);
         }
     }
 }
@@ -97,7 +100,8 @@ void tarn__fill_uniform_f64(double *y, size_t n, double low, double high, uint64
     }
 }
 
-/* Two independent standard normal numbers from two uniform ones (Box and Muller 1958); u in (0, 1]. */
+/* Two independent standard normal numbers from two uniform ones (Box and Muller 1958); u in (0, 1].
+ */
 static void normal_pair(double u, double v, double out[2])
 {
     const double radius = sqrt(-2 * log(u)), angle = 6.283185307179586476925 * v;

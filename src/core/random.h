@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * random.h - counter-based random numbers: Philox4x32-10 (Salmon, Moraes, Dror, Shaw: Parallel random numbers: as easy as
- * 1, 2, 3; SC 2011). A draw is a function of a 64-bit key and a counter, so that no order of calls can change it. */
+ * random.h - counter-based random numbers: Philox4x32-10 (Salmon, Moraes, Dror, Shaw: Parallel
+ * random numbers: as easy as 1, 2, 3; SC 2011). A draw is a function of a 64-bit key and a counter,
+ * so that no order of calls can change it. */
 #ifndef TARN_CORE_RANDOM_H
 #define TARN_CORE_RANDOM_H
 
@@ -17,7 +18,8 @@ uint64_t tarn__random_key(uint64_t seed, uint64_t purpose);
 #define TARN__HASH_START UINT64_C(0xcbf29ce484222325)
 uint64_t tarn__hash_bytes(uint64_t hash, const void *bytes, size_t n);
 
-/* What random numbers are drawn for: a part of their key, so that two uses of one stream number differ. */
+/* What random numbers are drawn for: a part of their key, so that two uses of one stream number
+ * differ. */
 enum {
     TARN__RANDOM_TENSOR = 1, /* tarn_random_uniform and tarn_random_normal */
     TARN__RANDOM_DROPOUT,
@@ -26,8 +28,8 @@ enum {
     TARN__RANDOM_CHECK
 };
 
-/* y[i] uniform in [low, high), or normal; element i depends on key and i alone. The float forms have 24 random bits, the
- * double forms 53. */
+/* y[i] uniform in [low, high), or normal; element i depends on key and i alone. The float forms
+ * have 24 random bits, the double forms 53. */
 void tarn__fill_uniform_f32(float *y, size_t n, double low, double high, uint64_t key);
 void tarn__fill_uniform_f64(double *y, size_t n, double low, double high, uint64_t key);
 void tarn__fill_normal_f32(float *y, size_t n, double mean, double deviation, uint64_t key);

@@ -207,7 +207,8 @@ static size_t grown(const tarn_pool *pool, size_t bytes)
     return larger((size_t)next & ~(size_t)(TARN__QUANTUM - 1), REGION_MIN);
 }
 
-/* A region for small blocks: as large as growth wants, less where cap or system refuse that, at least `capacity`. */
+/* A region for small blocks: as large as growth wants, less where cap or system refuse that, at
+ * least `capacity`. */
 static tarn__region *grow(tarn_pool *pool, size_t capacity)
 {
     for (size_t bytes = pool->next_region_bytes; bytes > capacity; bytes /= 2) {
@@ -233,7 +234,8 @@ bool tarn__reserve_initial(tarn_pool *pool)
     return true;
 }
 
-/* A region with room for a block of this capacity that may be carved for it, or NULL. (A large block fills its region.) */
+/* A region with room for a block of this capacity that may be carved for it, or NULL. (A large
+ * block fills its region.) */
 static tarn__region *with_room(const tarn_pool *pool, size_t capacity)
 {
     for (tarn__region *region = pool->regions; region != NULL; region = region->next)
@@ -249,8 +251,8 @@ tarn__block_record *tarn__carve(tarn_pool *pool, tarn__bucket *bucket, size_t ca
     if (block == NULL) return NULL;
     tarn__region *region = with_room(pool, capacity);
     if (region == NULL)
-        region = capacity <= TARN__SMALL_MAX ? grow(pool, capacity)
-                                             : reserve_trimming(pool, capacity);
+        region =
+            capacity <= TARN__SMALL_MAX ? grow(pool, capacity) : reserve_trimming(pool, capacity);
     if (region == NULL) {
         give_record(pool, block);
         return NULL;

@@ -24,7 +24,7 @@ static const char *figure_double(char text[32], double value)
 }
 
 #define FIGURE(text, value) \
-    _Generic((value), double: figure_double, default: figure_u64)((text), (value))
+    _Generic((value), double : figure_double, default : figure_u64)((text), (value))
 
 static bool print_row(FILE *stream, const char *name, const char *figure, const char *meaning)
 {
@@ -34,7 +34,7 @@ static bool print_row(FILE *stream, const char *name, const char *figure, const 
 /* ---- JSON into a buffer, as snprintf: counts what does not fit */
 
 typedef struct json {
-    char  *text;
+    char *text;
     size_t size, length;
 } json;
 
@@ -71,8 +71,8 @@ size_t tarn_pool_stats_json(const tarn_pool_stats *stats, char *text, size_t siz
     json j = { text, text != NULL ? size : 0, 0 };
     char figure[32];
     const char *separator = "{";
-#define JSON_FIELD(type, field, meaning)                                          \
-    json_add(&j, "%s\"" #field "\":%s", separator, FIGURE(figure, s->field));     \
+#define JSON_FIELD(type, field, meaning)                                      \
+    json_add(&j, "%s\"" #field "\":%s", separator, FIGURE(figure, s->field)); \
     separator = ",";
     TARN_POOL_STATS_LIST(JSON_FIELD)
     json_add(&j, "}");
@@ -114,13 +114,16 @@ enum { EDGE = 3, LONG_AXIS = 10 };
 static bool print_element(const tarn_tensor *t, int64_t offset, FILE *stream)
 {
     const tarn_dtype dtype = (tarn_dtype)t->layout.dtype;
-    const unsigned char *element = (const unsigned char *)t->data + (size_t)offset * tarn_dtype_size(dtype);
-    if (dtype == TARN_I64) return fprintf(stream, "%" PRId64, *(const int64_t *)(const void *)element) > 0;
+    const unsigned char *element =
+        (const unsigned char *)t->data + (size_t)offset * tarn_dtype_size(dtype);
+    if (dtype == TARN_I64)
+        return fprintf(stream, "%" PRId64, *(const int64_t *)(const void *)element) > 0;
     const bool is_float = dtype == TARN_F32 || dtype == TARN_F64;
     return fprintf(stream, is_float ? "%.6g" : "%.0f", tarn__load(element, dtype)) > 0;
 }
 
-/* The elements from one axis on, in brackets; of a long axis the first and last few. At most TARN_MAX_DIMS deep. */
+/* The elements from one axis on, in brackets; of a long axis the first and last few. At most
+ * TARN_MAX_DIMS deep. */
 static bool print_axis(const tarn_tensor *t, int axis, int64_t offset, FILE *stream)
 {
     if (axis == t->layout.ndim) return print_element(t, offset, stream);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * scope.c - scopes: who owns a handle, and when it ends.
  *
- * The open scopes are frames on a stack of the manager. A frame links the handles it owns, so that each can leave early in
- * constant time. */
+ * The open scopes are frames on a stack of the manager. A frame links the handles it owns, so that
+ * each can leave early in constant time. */
 #include "core/assert.h"
 #include "core/manager.h"
 #include "core/size.h"
@@ -19,10 +19,8 @@ static void list_push(tarn_tensor **list, tarn_tensor *t)
 
 static void list_remove(tarn_tensor **list, tarn_tensor *t)
 {
-    if (t->prev != NULL)
-        t->prev->next = t->next;
-    else
-        *list = t->next;
+    if (t->prev != NULL) t->prev->next = t->next;
+    else *list = t->next;
     if (t->next != NULL) t->next->prev = t->prev;
     t->prev = t->next = NULL;
 }
@@ -97,9 +95,10 @@ void tarn_release(tarn_tensor *t)
         tarn__tensor_end(t, TARN__ENDED_BY_RELEASE);
     } else if (t->owner == TARN__OWNER_OBJECT) {
         char text[TARN__DESCRIPTION_BYTES];
-        (void)tarn__fail(t->manager, TARN_ESTATE,
-                         "tarn_release: %s belongs to its module, loader or leaf and was not retained",
-                         tarn__describe(t, text));
+        (void)tarn__fail(
+            t->manager, TARN_ESTATE,
+            "tarn_release: %s belongs to its module, loader or leaf and was not retained",
+            tarn__describe(t, text));
     } else {
         (void)tarn__readable(t, "tarn_release");
     }

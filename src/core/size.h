@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * size.h - the one place for arithmetic on sizes: every size that reaches an allocator and every element count comes from
- * here. Each function returns false, with *out untouched, when the result does not fit. */
+ * size.h - the one place for arithmetic on sizes: every size that reaches an allocator and every
+ * element count comes from here. Each function returns false, with *out untouched, when the result
+ * does not fit. */
 #ifndef TARN_CORE_SIZE_H
 #define TARN_CORE_SIZE_H
 

@@ -10,8 +10,8 @@
 
 #include "core/size.h"
 
-/* From here on whole pages, mapped for each request: they arrive as zeros without being written, and go back at once. Below,
- * the heap wastes less. */
+/* From here on whole pages, mapped for each request: they arrive as zeros without being written,
+ * and go back at once. Below, the heap wastes less. */
 enum { MAP_FROM = 64 * 1024, ALIGNMENT = 64 };
 
 static void *system_reserve(void *context, size_t bytes)
@@ -33,10 +33,8 @@ static void system_release(void *context, void *memory, size_t bytes)
 {
     (void)context;
     if (memory == NULL) return;
-    if (bytes >= MAP_FROM)
-        munmap(memory, bytes);
-    else
-        free(memory);
+    if (bytes >= MAP_FROM) munmap(memory, bytes);
+    else free(memory);
 }
 
 const tarn_system tarn__system_default = { system_reserve, system_release, NULL };

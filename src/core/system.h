@@ -5,8 +5,8 @@
 
 #include <tarn/pool.h>
 
-/* The operating system: whole pages for large requests, the C library's heap for small ones; always zeroed, 64-byte
- * aligned. */
+/* The operating system: whole pages for large requests, the C library's heap for small ones; always
+ * zeroed, 64-byte aligned. */
 extern const tarn_system tarn__system_default;
 
 #endif

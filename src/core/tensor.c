@@ -164,11 +164,13 @@ bool tarn__readable(const tarn_tensor *t, const char *reader)
     if (t->ended_by == TARN__ALIVE) return true;
     static const char *const by[] = {
         [TARN__ALIVE] = "",
-        [TARN__ENDED_BY_BACKWARD] = "was given back by tarn_backward: keep it with tarn_keep before, "
-                                    "or read it before",
+        [TARN__ENDED_BY_BACKWARD] =
+            "was given back by tarn_backward: keep it with tarn_keep before, "
+            "or read it before",
         [TARN__ENDED_BY_RELEASE] = "was ended by tarn_release",
-        [TARN__ENDED_BY_SCOPE] = "ended with its scope: move it out with tarn_escape, or hold it with "
-                                 "tarn_retain",
+        [TARN__ENDED_BY_SCOPE] =
+            "ended with its scope: move it out with tarn_escape, or hold it with "
+            "tarn_retain",
     };
     char text[TARN__DESCRIPTION_BYTES];
     (void)tarn__fail(t->manager, TARN_ESTALE, "%s: tensor %s %s", reader, tarn__describe(t, text),
@@ -227,10 +229,7 @@ bool tarn_is_contiguous(const tarn_tensor *t) { return speaks(t) && t->layout.co
 
 tarn_manager *tarn_manager_of(const tarn_tensor *t) { return t != NULL ? t->manager : NULL; }
 
-const char *tarn_name(const tarn_tensor *t)
-{
-    return speaks(t) && t->name != NULL ? t->name : "";
-}
+const char *tarn_name(const tarn_tensor *t) { return speaks(t) && t->name != NULL ? t->name : ""; }
 
 tarn_tensor *tarn_set_name(tarn_tensor *t, const char *name)
 {

@@ -4,8 +4,9 @@
  *   storage->refs  == handles that share it
  *   tensor->refs   == 1 for its scope or owner + retains + references by the tape
  *   tensor->saves  == operations on the tape that will read its elements in backward
- *   A handle lets go of its storage when its life has ended (ended_by) and saves == 0; the handle itself is freed when
- *   refs == 0. */
+ *
+ * A handle lets go of its storage when its life has ended (ended_by) and saves == 0; the handle
+ * itself is freed when refs == 0. */
 #ifndef TARN_CORE_TENSOR_H
 #define TARN_CORE_TENSOR_H
 
@@ -17,15 +18,15 @@ typedef struct tarn__layout {
     int64_t strides[TARN_MAX_DIMS];
     int64_t numel;
     uint8_t ndim;
-    uint8_t dtype;      /* a tarn_dtype */
-    bool    contiguous; /* no gaps, last axis fastest (true of every empty tensor) */
+    uint8_t dtype;   /* a tarn_dtype */
+    bool contiguous; /* no gaps, last axis fastest (true of every empty tensor) */
 } tarn__layout;
 
 typedef struct tarn__storage {
     tarn_block block;
-    uint32_t   refs;
-    uint32_t   version;      /* counts the writes after creation */
-    bool       zero_pending; /* reads as zeros, but the zeros are not written yet */
+    uint32_t refs;
+    uint32_t version;  /* counts the writes after creation */
+    bool zero_pending; /* reads as zeros, but the zeros are not written yet */
 } tarn__storage;
 
 typedef enum tarn__owner {
@@ -50,25 +51,26 @@ typedef enum tarn__grad_state {
 struct tarn__node;
 
 struct tarn_tensor {
-    void          *data;    /* first element; NULL once the storage was let go */
+    void *data;             /* first element; NULL once the storage was let go */
     tarn__storage *storage; /* shared; NULL once let go */
-    tarn_manager  *manager;
-    tarn__layout   layout;
+    tarn_manager *manager;
+    tarn__layout layout;
 
     uint32_t refs, retains, saves;
-    uint32_t scope;    /* depth of the owning scope, while owner is TARN__OWNER_SCOPE */
-    uint8_t  owner;    /* a tarn__owner */
-    uint8_t  ended_by; /* a tarn__ended_by */
-    bool     is_view;
-    bool     kept;          /* tarn_keep: backward leaves it readable */
-    bool     requires_grad;
-    bool     graph_freed;   /* the operation that made it has left the tape */
-    uint8_t  grad_state;    /* a tarn__grad_state, of a leaf */
+    uint32_t scope;   /* depth of the owning scope, while owner is TARN__OWNER_SCOPE */
+    uint8_t owner;    /* a tarn__owner */
+    uint8_t ended_by; /* a tarn__ended_by */
+    bool is_view;
+    bool kept; /* tarn_keep: backward leaves it readable */
+    bool requires_grad;
+    bool graph_freed;   /* the operation that made it has left the tape */
+    uint8_t grad_state; /* a tarn__grad_state, of a leaf */
 
-    tarn_tensor       *prev, *next; /* in the list of its scope, or of retained handles */
-    struct tarn__node *node;        /* the recorded operation that made it; NULL for leaves and constants */
-    tarn_tensor       *grad;        /* of a leaf: owned, or NULL until the first backward */
-    char              *name;        /* owned: a record of 64 bytes, or NULL */
+    tarn_tensor *prev, *next; /* in the list of its scope, or of retained handles */
+    struct tarn__node
+        *node;         /* the recorded operation that made it; NULL for leaves and constants */
+    tarn_tensor *grad; /* of a leaf: owned, or NULL until the first backward */
+    char *name;        /* owned: a record of 64 bytes, or NULL */
 };
 
 /* Completes a layout whose dtype, ndim and dims are set: contiguous strides, element count.
@@ -92,8 +94,9 @@ static inline size_t tarn__bytes(const tarn_tensor *t)
     return (size_t)t->layout.numel * tarn_dtype_size((tarn_dtype)t->layout.dtype);
 }
 
-/* A handle with fresh storage, or NULL with TARN_ENOMEM held. Nobody owns it: the caller holds its one reference and hands
- * it to a scope (tarn__adopt), an object, or tarn__unref. TARN_ZEROED storage is marked zero_pending, not written. */
+/* A handle with fresh storage, or NULL with TARN_ENOMEM held. Nobody owns it: the caller holds its
+ * one reference and hands it to a scope (tarn__adopt), an object, or tarn__unref. TARN_ZEROED
+ * storage is marked zero_pending, not written. */
 tarn_tensor *tarn__tensor_new(tarn_manager *tm, const tarn__layout *layout, tarn_fill fill);
 
 /* A handle on the storage of base, `offset` elements after its first. As above otherwise. */
@@ -102,17 +105,19 @@ tarn_tensor *tarn__tensor_view(tarn_tensor *base, const tarn__layout *layout, in
 /* Gives the caller's reference to the open scope; returns t. NULL passes. */
 tarn_tensor *tarn__adopt(tarn_tensor *t);
 
-/* Gives the caller's reference to an object (module, loader ...), which ends it with tarn__tensor_end. */
+/* Gives the caller's reference to an object (module, loader ...), which ends it with
+ * tarn__tensor_end. */
 tarn_tensor *tarn__own(tarn_tensor *t);
 
 static inline void tarn__ref(tarn_tensor *t) { t->refs++; }
-void               tarn__unref(tarn_tensor *t);
+void tarn__unref(tarn_tensor *t);
 
-/* Ends the life of a handle for its users: removes it from its scope, lets the storage go once nothing saved it, and drops
- * the owner's reference. */
+/* Ends the life of a handle for its users: removes it from its scope, lets the storage go once
+ * nothing saved it, and drops the owner's reference. */
 void tarn__tensor_end(tarn_tensor *t, tarn__ended_by by);
 
-/* Marks the handle as ended but leaves it in its scope, so that a later read is an error that can say why. */
+/* Marks the handle as ended but leaves it in its scope, so that a later read is an error that can
+ * say why. */
 void tarn__tensor_spend(tarn_tensor *t);
 
 /* One operation that had saved the elements no longer needs them. */

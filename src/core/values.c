@@ -72,10 +72,11 @@ static tarn_status check_writable(const tarn_tensor *t, const char *writer)
     if (t->requires_grad && t->node == NULL && !tarn_ok(t->manager)) return t->manager->error;
     if (!tarn__is_expanded(&t->layout)) return TARN_OK;
     char text[TARN__DESCRIPTION_BYTES];
-    return tarn__fail(t->manager, TARN_ESTATE,
-                     "%s: in the expanded view %s one element stands for several: write to what it "
-                     "was made from, or copy it with tarn_contiguous",
-                     writer, tarn__describe(t, text));
+    return tarn__fail(
+        t->manager, TARN_ESTATE,
+        "%s: in the expanded view %s one element stands for several: write to what it "
+        "was made from, or copy it with tarn_contiguous",
+        writer, tarn__describe(t, text));
 }
 
 void *tarn_data_mut(tarn_tensor *t)

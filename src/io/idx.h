@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * idx.h - what loading and saving IDX files share: the types of elements, and errors that name the file. */
+ * idx.h - what loading and saving IDX files share: the types of elements, and errors that name the
+ * file. */
 #ifndef TARN_IO_IDX_H
 #define TARN_IO_IDX_H
 

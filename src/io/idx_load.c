@@ -65,7 +65,8 @@ static tarn_status reader_open(idx_reader *r)
     r->gzip = pread(r->fd, magic, 2, 0) == 2 && magic[0] == 0x1f && magic[1] == 0x8b;
     if (r->gzip && inflateInit2(&r->z, MAX_WBITS + 16) != Z_OK) {
         r->gzip = false;
-        return tarn__idx_fail(&r->file, TARN_ENOMEM, "is compressed, and there is no memory for zlib");
+        return tarn__idx_fail(&r->file, TARN_ENOMEM,
+                              "is compressed, and there is no memory for zlib");
     }
     return TARN_OK;
 }
@@ -95,7 +96,8 @@ static tarn_status read_gzip(idx_reader *r, unsigned char *to, size_t n, size_t 
             const ssize_t piece = read_fd(r->fd, r->input, sizeof r->input);
             if (piece < 0) return tarn__idx_system_fail(&r->file, "cannot be read");
             if (piece == 0 && r->member_ended) break;
-            if (piece == 0) return tarn__idx_fail(&r->file, TARN_ECORRUPT, "ends inside its gzip data");
+            if (piece == 0)
+                return tarn__idx_fail(&r->file, TARN_ECORRUPT, "ends inside its gzip data");
             z->next_in = r->input;
             z->avail_in = (uInt)piece;
         }
@@ -107,10 +109,11 @@ static tarn_status read_gzip(idx_reader *r, unsigned char *to, size_t n, size_t 
         *got += room - z->avail_out;
         r->member_ended = code == Z_STREAM_END;
         if (code == Z_MEM_ERROR)
-            return tarn__idx_fail(&r->file, TARN_ENOMEM, "needs more memory for zlib than there is");
+            return tarn__idx_fail(&r->file, TARN_ENOMEM,
+                                  "needs more memory for zlib than there is");
         if (code != Z_OK && code != Z_STREAM_END) {
             return tarn__idx_fail(&r->file, TARN_ECORRUPT, "is damaged: %s",
-                             z->msg != NULL ? z->msg : "not gzip data");
+                                  z->msg != NULL ? z->msg : "not gzip data");
         }
     }
     return TARN_OK;
@@ -133,19 +136,21 @@ static tarn_status read_header(idx_reader *r, const tarn__idx_type **type, tarn_
     size_t got;
     tarn_status status = reader_read(r, b, 4, &got);
     if (status != TARN_OK) return status;
-    if (got < 4) return tarn__idx_fail(&r->file, TARN_ECORRUPT, "has %zu bytes and cannot be IDX", got);
+    if (got < 4)
+        return tarn__idx_fail(&r->file, TARN_ECORRUPT, "has %zu bytes and cannot be IDX", got);
 
     *type = NULL;
     for (size_t i = 0; i < sizeof tarn__idx_types / sizeof tarn__idx_types[0]; i++) {
         if (tarn__idx_types[i].code == b[2]) *type = &tarn__idx_types[i];
     }
     if (b[0] != 0 || b[1] != 0 || *type == NULL) {
-        return tarn__idx_fail(&r->file, TARN_ECORRUPT, "is not IDX: it begins with %02x %02x %02x %02x",
-                         (unsigned)b[0], (unsigned)b[1], (unsigned)b[2], (unsigned)b[3]);
+        return tarn__idx_fail(&r->file, TARN_ECORRUPT,
+                              "is not IDX: it begins with %02x %02x %02x %02x", (unsigned)b[0],
+                              (unsigned)b[1], (unsigned)b[2], (unsigned)b[3]);
     }
     if (b[3] > TARN_MAX_DIMS) {
         return tarn__idx_fail(&r->file, TARN_ELIMIT, "has %u dimensions; %d are possible",
-                         (unsigned)b[3], TARN_MAX_DIMS);
+                              (unsigned)b[3], TARN_MAX_DIMS);
     }
     shape->ndim = b[3];
     status = reader_read(r, b, 4 * (size_t)shape->ndim, &got);
@@ -157,8 +162,8 @@ static tarn_status read_header(idx_reader *r, const tarn__idx_type **type, tarn_
 }
 
 /* Computes the bytes of all elements and refuses what the file cannot hold. */
-static tarn_status check_claim(const idx_reader *r, const tarn__idx_type *type, const tarn_shape *shape,
-                               size_t *claim)
+static tarn_status check_claim(const idx_reader *r, const tarn__idx_type *type,
+                               const tarn_shape *shape, size_t *claim)
 {
     const size_t header = 4 + 4 * (size_t)shape->ndim;
     size_t bytes = type->bytes, limit = r->file_bytes;
@@ -173,13 +178,13 @@ static tarn_status check_claim(const idx_reader *r, const tarn__idx_type *type, 
     fits = fits && tarn__size_add(bytes, header, &whole);
     if (r->gzip && !tarn__size_mul(limit, MAX_DEFLATE_RATIO, &limit)) limit = SIZE_MAX;
     if (!fits || whole > limit) {
-        return tarn__idx_fail(&r->file, TARN_ECORRUPT,
-                         "promises more elements than fit in its %zu bytes; it may be cut short",
-                         r->file_bytes);
+        return tarn__idx_fail(
+            &r->file, TARN_ECORRUPT,
+            "promises more elements than fit in its %zu bytes; it may be cut short", r->file_bytes);
     }
     if (!r->gzip && whole < limit) {
-        return tarn__idx_fail(&r->file, TARN_ECORRUPT, "continues after its last element, for %zu bytes",
-                         limit - whole);
+        return tarn__idx_fail(&r->file, TARN_ECORRUPT,
+                              "continues after its last element, for %zu bytes", limit - whole);
     }
     *claim = bytes;
     return TARN_OK;
@@ -210,15 +215,16 @@ static void decode(unsigned char *data, size_t n, const tarn__idx_type *type)
 }
 
 /* Fills t with `claim` bytes of elements, after which the file must end. */
-static tarn_status read_elements(idx_reader *r, const tarn__idx_type *type, size_t claim, tarn_tensor *t)
+static tarn_status read_elements(idx_reader *r, const tarn__idx_type *type, size_t claim,
+                                 tarn_tensor *t)
 {
     unsigned char *data = t->data, more;
     size_t got;
     tarn_status status = reader_read(r, data + (tarn__bytes(t) - claim), claim, &got);
     if (status != TARN_OK) return status;
     if (got < claim) {
-        return tarn__idx_fail(&r->file, TARN_ECORRUPT, "ends after %zu of %zu bytes of elements", got,
-                         claim);
+        return tarn__idx_fail(&r->file, TARN_ECORRUPT, "ends after %zu of %zu bytes of elements",
+                              got, claim);
     }
     status = reader_read(r, &more, 1, &got);
     if (status != TARN_OK) return status;

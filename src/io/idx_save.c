@@ -47,9 +47,9 @@ static tarn_status open_directory(idx_writer *w)
     if (length == 0) text[length++] = slash == NULL ? '.' : '/';
     text[length] = '\0';
     w->directory = open(text, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    return w->directory < 0
-               ? tarn__idx_system_fail(&w->file, "cannot be written: its directory cannot be opened")
-               : TARN_OK;
+    return w->directory < 0 ? tarn__idx_system_fail(
+                                  &w->file, "cannot be written: its directory cannot be opened")
+                            : TARN_OK;
 }
 
 /* Whatever is no regular file stays as it is: renaming over a device would replace it. */
@@ -74,7 +74,8 @@ static tarn_status open_temporary(idx_writer *w)
         w->fd = openat(w->directory, w->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
         if (w->fd < 0 && errno != EEXIST && errno != EINTR) break;
     }
-    return w->fd < 0 ? tarn__idx_system_fail(&w->file, "cannot be written: no temporary file") : TARN_OK;
+    return w->fd < 0 ? tarn__idx_system_fail(&w->file, "cannot be written: no temporary file")
+                     : TARN_OK;
 }
 
 static tarn_status writer_open(idx_writer *w)
@@ -190,7 +191,8 @@ static tarn_status writer_commit(idx_writer *w)
     }
     w->temporary[0] = '\0';
     if (fsync(w->directory) != 0 && errno != EINVAL && errno != ENOTSUP) {
-        return tarn__idx_system_fail(&w->file, "was written, but its directory cannot be synchronised");
+        return tarn__idx_system_fail(&w->file,
+                                     "was written, but its directory cannot be synchronised");
     }
     return TARN_OK;
 }
@@ -205,7 +207,8 @@ static void writer_close(idx_writer *w)
     if (w->directory >= 0) close(w->directory);
 }
 
-static tarn_status save(const tarn__idx_file *file, const tarn_tensor *t, const tarn__idx_type *type)
+static tarn_status save(const tarn__idx_file *file, const tarn_tensor *t,
+                        const tarn__idx_type *type)
 {
     idx_writer w;
     memset(&w, 0, offsetof(idx_writer, output));
@@ -236,13 +239,13 @@ tarn_status tarn_idx_save(tarn_tensor *t, const char *path)
     }
     if (type == NULL) {
         return tarn__idx_fail(&file, TARN_EDTYPE, "cannot be written: IDX has no type for %s",
-                         tarn_dtype_name((tarn_dtype)t->layout.dtype));
+                              tarn_dtype_name((tarn_dtype)t->layout.dtype));
     }
     for (int i = 0; i < t->layout.ndim; i++) {
         if (t->layout.dims[i] > UINT32_MAX) {
             return tarn__idx_fail(&file, TARN_ELIMIT,
-                             "cannot be written: a size of %lld does not fit in 32 bits",
-                             (long long)t->layout.dims[i]);
+                                  "cannot be written: a size of %lld does not fit in 32 bits",
+                                  (long long)t->layout.dims[i]);
         }
     }
     tarn__materialize(t);

@@ -31,7 +31,8 @@ static tarn_tensor *without_input(const tarn_module *layer)
 /* Holds that the layer is missing, in the same sense. Returns NULL. */
 static tarn_tensor *without_layer(tarn_tensor *x, const char *kind)
 {
-    if (x != NULL) (void)tarn__fail(x->manager, TARN_EARG, "%s: the layer is NULL: was it ever made?", kind);
+    if (x != NULL)
+        (void)tarn__fail(x->manager, TARN_EARG, "%s: the layer is NULL: was it ever made?", kind);
     return NULL;
 }
 
@@ -53,7 +54,8 @@ tarn_linear tarn_linear_create_with(tarn_module *parent, const char *name, int64
     layer.module = tarn__module_add(parent, name, "linear");
     if (layer.module == NULL) return nothing;
     if (in < 1 || out < 1) {
-        (void)tarn__fail(parent->object.manager, TARN_ESHAPE, "%s: %lld inputs and %lld outputs; at least 1 of each is needed",
+        (void)tarn__fail(parent->object.manager, TARN_ESHAPE,
+                         "%s: %lld inputs and %lld outputs; at least 1 of each is needed",
                          layer.module->label, (long long)in, (long long)out);
         tarn__module_discard(layer.module);
         return nothing;
@@ -86,8 +88,8 @@ tarn_dropout_layer tarn_dropout_create(tarn_module *parent, const char *name, do
 {
     tarn_dropout_layer layer = { .p = p };
     if (parent != NULL && !(p >= 0 && p <= 1)) {
-        (void)tarn__fail(parent->object.manager, TARN_EARG, "%s: dropout of probability %g; 0 to 1 is possible",
-                         parent->label, p);
+        (void)tarn__fail(parent->object.manager, TARN_EARG,
+                         "%s: dropout of probability %g; 0 to 1 is possible", parent->label, p);
     } else {
         layer.module = tarn__module_add(parent, name, "dropout");
     }
@@ -162,7 +164,8 @@ tarn_mlp tarn_mlp_create(tarn_module *parent, const char *name, const int64_t *s
     if (sizes == NULL || n_sizes < 2)
         (void)tarn__fail(tm, TARN_EARG, "%s: an mlp needs at least two sizes", parent->label);
     else if (!(o->dropout >= 0 && o->dropout <= 1))
-        (void)tarn__fail(tm, TARN_EARG, "%s: dropout of probability %g; 0 to 1 is possible", parent->label, o->dropout);
+        (void)tarn__fail(tm, TARN_EARG, "%s: dropout of probability %g; 0 to 1 is possible",
+                         parent->label, o->dropout);
     else if ((int)o->activation < 0 || (int)o->activation > (int)TARN_LEAKY_RELU)
         (void)tarn__fail(tm, TARN_EARG, "%s: unknown activation %d", parent->label,
                          (int)o->activation);

@@ -72,10 +72,12 @@ static tarn_status check_data(tarn_tensor *inputs, tarn_tensor *targets)
 static tarn_status check_options(tarn_manager *tm, const tarn_loader_options *o)
 {
     if (o->batch_size < 0)
-        return tarn__fail(tm, TARN_EARG, "tarn_loader_create: batch size %lld; 1 or more is needed, 0 is 32",
+        return tarn__fail(tm, TARN_EARG,
+                          "tarn_loader_create: batch size %lld; 1 or more is needed, 0 is 32",
                           (long long)o->batch_size);
     if (o->dtype != TARN_F32 && o->dtype != TARN_F64)
-        return tarn__fail(tm, TARN_EARG, "tarn_loader_create: batches of %s; float32 or float64 is needed",
+        return tarn__fail(tm, TARN_EARG,
+                          "tarn_loader_create: batches of %s; float32 or float64 is needed",
                           tarn_dtype_name(o->dtype));
     if (!isfinite(o->scale) || !isfinite(o->shift))
         return tarn__fail(tm, TARN_EARG, "tarn_loader_create: scale %g and shift %g", o->scale,
@@ -285,8 +287,8 @@ tarn_status tarn_loader_seek(tarn_loader *loader, int64_t epoch)
 {
     if (loader == NULL) return TARN_EARG;
     if (epoch < 0)
-        return tarn__fail(loader->object.manager, TARN_EARG, "tarn_loader_seek: epoch %lld; they count from 0",
-                          (long long)epoch);
+        return tarn__fail(loader->object.manager, TARN_EARG,
+                          "tarn_loader_seek: epoch %lld; they count from 0", (long long)epoch);
     loader->epoch = epoch;
     loader->batch = 0;
     loader->at_end = false;

@@ -26,7 +26,8 @@ static tarn_status check(tarn_tensor *logits, tarn_tensor *labels)
         return tarn__fail(tm, TARN_EDTYPE, "tarn_count_correct: logits of type %s",
                           tarn_dtype_name((tarn_dtype)x->dtype));
     if (y->dtype == TARN_F32 || y->dtype == TARN_F64)
-        return tarn__fail(tm, TARN_EDTYPE, "tarn_count_correct: labels are %s; int32, int64 or uint8 is needed",
+        return tarn__fail(tm, TARN_EDTYPE,
+                          "tarn_count_correct: labels are %s; int32, int64 or uint8 is needed",
                           tarn_dtype_name((tarn_dtype)y->dtype));
     return TARN_OK;
 }

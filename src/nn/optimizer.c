@@ -178,7 +178,8 @@ tarn_status tarn_optimizer_set_lr(tarn_optimizer *optimizer, double lr)
 {
     if (optimizer == NULL) return TARN_EARG;
     if (!(lr >= 0 && isfinite(lr)))
-        return tarn__fail(optimizer->object.manager, TARN_EARG, "%s: learning rate %g; a finite number from 0 on is needed",
+        return tarn__fail(optimizer->object.manager, TARN_EARG,
+                          "%s: learning rate %g; a finite number from 0 on is needed",
                           optimizer->kind->name, lr);
     optimizer->rates.lr = lr;
     return TARN_OK;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  * affine.c - y = x w^T + b, the product of a linear layer and its bias.
  *
- * The rows of y begin as the bias and the product is added to them. (Adding the bias afterwards takes as long: 119 us either
- * way for B = 64, I = 784, O = 128 on one core of a Xeon of 2023.) Letters: B rows of x (all axes but the last), I inputs,
- * O outputs. */
+ * The rows of y begin as the bias and the product is added to them. (Adding the bias afterwards
+ * takes as long: 119 us either way for B = 64, I = 784, O = 128 on one core of a Xeon of 2023.)
+ * Letters: B rows of x (all axes but the last), I inputs, O outputs. */
 #include <string.h>
 
 #include "ops/gemm.h"
@@ -17,7 +17,7 @@ static affine_sizes sizes_of(const tarn__call *call)
 {
     const tarn__layout *w = &call->in[1]->layout;
     const tarn__layout *y = &call->out->layout;
-    affine_sizes        s = { .B = 1, .I = w->dims[1], .O = w->dims[0] };
+    affine_sizes s = { .B = 1, .I = w->dims[1], .O = w->dims[0] };
     for (int axis = 0; axis < y->ndim - 1; axis++) s.B *= y->dims[axis];
     return s;
 }

@@ -47,11 +47,10 @@ static tarn_status check_dtypes(const tarn__call *call)
             first = t;
             first_i = i;
         } else if (t->layout.dtype != first->layout.dtype) {
-            return tarn__call_fail(call, TARN_EDTYPE,
-                                   "%s is %s, %s is %s; one type is needed (tarn_cast converts)",
-                                   op->operands[first_i],
-                                   tarn_dtype_name((tarn_dtype)first->layout.dtype),
-                                   op->operands[i], tarn_dtype_name((tarn_dtype)t->layout.dtype));
+            return tarn__call_fail(
+                call, TARN_EDTYPE, "%s is %s, %s is %s; one type is needed (tarn_cast converts)",
+                op->operands[first_i], tarn_dtype_name((tarn_dtype)first->layout.dtype),
+                op->operands[i], tarn_dtype_name((tarn_dtype)t->layout.dtype));
         }
     }
     return TARN_OK;
@@ -65,9 +64,9 @@ static tarn_status check_operands(const tarn__call *call)
         const tarn_tensor *t = call->in[i];
         if (t == NULL) {
             if ((op->optional >> i & 1) != 0) continue;
-            return tarn__call_fail(call, TARN_EARG,
-                                   "operand %s is NULL, but no call before failed: was it ever made?",
-                                   op->operands[i]);
+            return tarn__call_fail(
+                call, TARN_EARG, "operand %s is NULL, but no call before failed: was it ever made?",
+                op->operands[i]);
         }
         if (t->manager != call->manager)
             return tarn__call_fail(call, TARN_ESTATE,

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * binary.c - elementwise operations on two operands that broadcast. The formulas are in binary.inc. */
+ * binary.c - elementwise operations on two operands that broadcast. The formulas are in binary.inc.
+ */
 #include <string.h>
 
 #include "ops/loop.h"
@@ -8,7 +9,8 @@
 
 enum { NOTHING = 0, A = TARN__USES_IN0, B = TARN__USES_IN1, Y = TARN__USES_OUT };
 
-/* Whether all n elements of the output can be computed in one row: the operand has as many, without gaps, or just one. */
+/* Whether all n elements of the output can be computed in one row: the operand has as many, without
+ * gaps, or just one. */
 static bool is_one_row(const tarn_tensor *t, int64_t n)
 {
     return t->layout.numel == 1 || (t->layout.numel == n && t->layout.contiguous);
@@ -17,16 +19,16 @@ static bool is_one_row(const tarn_tensor *t, int64_t n)
 #define TARN_KERNELS "ops/binary_loops.inc"
 #include "ops/for_each_float.h"
 
-#define BINARY(op, f, da, da_reads, db, db_reads)                                               \
-    const tarn__op tarn__op_##op = {                                                            \
-        .name = #op,                                                                            \
-        .operands = { "a", "b" },                                                               \
-        .arity = 2,                                                                             \
-        .layout = TARN__STRIDED,                                                                \
-        .uses = { da_reads, db_reads },                                                         \
-        .infer = tarn__infer_broadcast,                                                         \
-        .forward = TARN__FLOATS(op##_forward),                                                  \
-        .backward = TARN__FLOATS(op##_backward),                                                \
+#define BINARY(op, f, da, da_reads, db, db_reads) \
+    const tarn__op tarn__op_##op = {              \
+        .name = #op,                              \
+        .operands = { "a", "b" },                 \
+        .arity = 2,                               \
+        .layout = TARN__STRIDED,                  \
+        .uses = { da_reads, db_reads },           \
+        .infer = tarn__infer_broadcast,           \
+        .forward = TARN__FLOATS(op##_forward),    \
+        .backward = TARN__FLOATS(op##_backward),  \
     };
 #include "ops/binary.inc"
 #undef BINARY

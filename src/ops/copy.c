@@ -13,17 +13,16 @@ static tarn_status contiguous_forward(const tarn__call *call)
 
 static tarn_status contiguous_backward(const tarn__call *call)
 {
-    if (call->add[0])
-        tarn__add_strided(call->din[0], call->dout);
-    else if (call->din[0]->data != call->dout->data)
-        tarn__copy_strided(call->din[0], call->dout);
+    if (call->add[0]) tarn__add_strided(call->din[0], call->dout);
+    else if (call->din[0]->data != call->dout->data) tarn__copy_strided(call->din[0], call->dout);
     return TARN_OK;
 }
 
 /* ---- cast: to y's type, truncating and saturating towards integers, NaN becoming 0 */
 
-/* Each source type goes through the widest of its kind, so that nothing is lost on the way: an int64_t has no exact double,
- * nor a float an exact integer. (double)INT64_MAX is 2^63, which is already too large. */
+/* Each source type goes through the widest of its kind, so that nothing is lost on the way: an
+ * int64_t has no exact double, nor a float an exact integer. (double)INT64_MAX is 2^63, which is
+ * already too large. */
 static inline int64_t integer_of_float(double v, int64_t low, int64_t high)
 {
     if (v != v) return 0;
@@ -34,8 +33,11 @@ static inline int64_t integer_of_integer(int64_t v, int64_t low, int64_t high)
 {
     return v < low ? low : v > high ? high : v;
 }
-#define INTEGER(v, low, high)                                                                   \
-    _Generic((v), float : integer_of_float, double : integer_of_float, default : integer_of_integer)(v, low, high)
+#define INTEGER(v, low, high)            \
+    _Generic((v), float                  \
+             : integer_of_float, double  \
+             : integer_of_float, default \
+             : integer_of_integer)(v, low, high)
 
 #define TO_F32(v) ((float)(v))
 #define TO_F64(v) ((double)(v))
@@ -45,13 +47,13 @@ static inline int64_t integer_of_integer(int64_t v, int64_t low, int64_t high)
 
 typedef void (*cast_row)(int64_t n, void *y, int64_t y_step, const void *x, int64_t x_step);
 
-#define CAST_ROW(from, from_type, to, to_type)                                                  \
-    static void cast_##from##_##to(int64_t n, void *y, int64_t y_step, const void *x,           \
-                                   int64_t x_step)                                              \
-    {                                                                                           \
-        const from_type *restrict xs = x;                                                       \
-        to_type *restrict ys = y;                                                               \
-        for (int64_t i = 0; i < n; i++) ys[i * y_step] = TO_##to(xs[i * x_step]);               \
+#define CAST_ROW(from, from_type, to, to_type)                                        \
+    static void cast_##from##_##to(int64_t n, void *y, int64_t y_step, const void *x, \
+                                   int64_t x_step)                                    \
+    {                                                                                 \
+        const from_type *restrict xs = x;                                             \
+        to_type *restrict ys = y;                                                     \
+        for (int64_t i = 0; i < n; i++) ys[i * y_step] = TO_##to(xs[i * x_step]);     \
     }
 #define CAST_FROM_F32(code, type, name) CAST_ROW(F32, float, code, type)
 #define CAST_FROM_F64(code, type, name) CAST_ROW(F64, double, code, type)
@@ -67,8 +69,9 @@ TARN_DTYPE_LIST(CAST_FROM_U8)
 
 /* [from][to], in the order of the list of types. */
 static const cast_row cast_rows[][5] = {
-#define TO_ALL(from, type, name) \
-    { cast_##from##_F32, cast_##from##_F64, cast_##from##_I32, cast_##from##_I64, cast_##from##_U8 },
+#define TO_ALL(from, type, name)                                                  \
+    { cast_##from##_F32, cast_##from##_F64, cast_##from##_I32, cast_##from##_I64, \
+      cast_##from##_U8 },
     TARN_DTYPE_LIST(TO_ALL)
 #undef TO_ALL
 };
@@ -76,9 +79,9 @@ static const cast_row cast_rows[][5] = {
 static void cast_all(tarn_tensor *y, const tarn_tensor *x)
 {
     const cast_row row = cast_rows[x->layout.dtype][y->layout.dtype];
-    const int64_t  x_bytes = (int64_t)tarn_dtype_size((tarn_dtype)x->layout.dtype);
-    const int64_t  y_bytes = (int64_t)tarn_dtype_size((tarn_dtype)y->layout.dtype);
-    tarn__loop     loop;
+    const int64_t x_bytes = (int64_t)tarn_dtype_size((tarn_dtype)x->layout.dtype);
+    const int64_t y_bytes = (int64_t)tarn_dtype_size((tarn_dtype)y->layout.dtype);
+    tarn__loop loop;
     tarn__loop_begin(&loop, &y->layout, 2, (const tarn__layout *const[]){ &y->layout, &x->layout });
     do {
         row(loop.n, (unsigned char *)y->data + loop.offset[0] * y_bytes, loop.step[0],
@@ -101,12 +104,12 @@ static tarn_status cast_forward(const tarn__call *call)
 }
 
 /* dx += dy, of any two float types. */
-#define ADD_CAST(name, to_type, from_type)                                                      \
-    static void name(tarn_tensor *dx, const tarn_tensor *dy)                                    \
-    {                                                                                           \
-        to_type         *to = dx->data;                                                         \
-        const from_type *from = dy->data;                                                       \
-        for (int64_t i = 0; i < dx->layout.numel; i++) to[i] += (to_type)from[i];               \
+#define ADD_CAST(name, to_type, from_type)                                        \
+    static void name(tarn_tensor *dx, const tarn_tensor *dy)                      \
+    {                                                                             \
+        to_type *to = dx->data;                                                   \
+        const from_type *from = dy->data;                                         \
+        for (int64_t i = 0; i < dx->layout.numel; i++) to[i] += (to_type)from[i]; \
     }
 ADD_CAST(add_f64_to_f32, float, double)
 ADD_CAST(add_f32_to_f64, double, float)
@@ -116,12 +119,9 @@ ADD_CAST(add_f32_to_f64, double, float)
 static tarn_status cast_backward(const tarn__call *call)
 {
     tarn_tensor *dx = call->din[0], *dy = call->dout;
-    if (!call->add[0])
-        cast_all(dx, dy);
-    else if (dx->layout.dtype == dy->layout.dtype)
-        tarn__add_strided(dx, dy);
-    else
-        (dx->layout.dtype == TARN_F64 ? add_f32_to_f64 : add_f64_to_f32)(dx, dy);
+    if (!call->add[0]) cast_all(dx, dy);
+    else if (dx->layout.dtype == dy->layout.dtype) tarn__add_strided(dx, dy);
+    else (dx->layout.dtype == TARN_F64 ? add_f32_to_f64 : add_f64_to_f32)(dx, dy);
     return TARN_OK;
 }
 

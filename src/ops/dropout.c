@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT
  * dropout.c - y = x / (1 - p) where a draw keeps the element, else 0.
  *
- * The draw of element i is a function of the key and i alone; backward draws again instead of keeping a mask. */
+ * The draw of element i is a function of the key and i alone; backward draws again instead of
+ * keeping a mask. */
 #include <math.h>
 
 #include "core/random.h"
 #include "ops/op.h"
 
-/* An element is dropped if its 32 random bits are below this: p in units of 2^-32, 2^32 itself for p = 1. */
+/* An element is dropped if its 32 random bits are below this: p in units of 2^-32, 2^32 itself for
+ * p = 1. */
 static uint64_t drop_threshold(double p) { return (uint64_t)(p * 0x1p32); }
 
 static void draw_block(uint64_t key, uint64_t block, uint32_t bits[4])

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * extreme.c - max, min and argmax. The first of equals wins; a NaN wins over every number, the first over the others. */
+ * extreme.c - max, min and argmax. The first of equals wins; a NaN wins over every number, the
+ * first over the others. */
 #include <string.h>
 
 #include "ops/op_list.h"
@@ -7,7 +8,8 @@
 
 /* ---- winners */
 
-/* The best term of each output of a piece so far, and its place in the order of the reduced axes. */
+/* The best term of each output of a piece so far, and its place in the order of the reduced axes.
+ */
 typedef struct winners {
     union {
 #define BEST(code, type, name) type code[TARN__REDUCE_PIECE];
@@ -19,29 +21,30 @@ typedef struct winners {
 
 typedef void (*contest)(const tarn__reduce_block *block, winners *w);
 
-/* Lets the terms of a block compete with the winners before them: by > the largest wins, by < the smallest. The loops run
- * along the stride at which terms lie closest; the order within one output is the same either way. */
-#define CONTEST(name, code, type, beats)                                                        \
-    static void name(const tarn__reduce_block *block, winners *w)                               \
-    {                                                                                           \
-        const type   *x = block->x;                                                             \
-        type         *best = w->best.code;                                                      \
-        const int64_t across = block->across, along = block->along;                             \
-        if (block->place == 0)                                                                  \
-            for (int64_t j = 0; j < block->w; j++) best[j] = x[j * across], w->place[j] = 0;    \
-        if (along <= across)                                                                    \
-            for (int64_t j = 0; j < block->w; j++)                                              \
+/* Lets the terms of a block compete with the winners before them: by > the largest wins, by < the
+ * smallest. The loops run along the stride at which terms lie closest; the order within one output
+ * is the same either way. */
+#define CONTEST(name, code, type, beats)                                                         \
+    static void name(const tarn__reduce_block *block, winners *w)                                \
+    {                                                                                            \
+        const type *x = block->x;                                                                \
+        type *best = w->best.code;                                                               \
+        const int64_t across = block->across, along = block->along;                              \
+        if (block->place == 0)                                                                   \
+            for (int64_t j = 0; j < block->w; j++) best[j] = x[j * across], w->place[j] = 0;     \
+        if (along <= across)                                                                     \
+            for (int64_t j = 0; j < block->w; j++)                                               \
                 for (int64_t i = 0; i < block->n; i++) COMPETE(x[j * across + i * along], beats) \
-        else                                                                                    \
-            for (int64_t i = 0; i < block->n; i++)                                              \
+        else                                                                                     \
+            for (int64_t i = 0; i < block->n; i++)                                               \
                 for (int64_t j = 0; j < block->w; j++) COMPETE(x[j * across + i * along], beats) \
     }
-#define COMPETE(term, beats)                                                                    \
-    {                                                                                           \
-        if ((term beats best[j] || term != term) && best[j] == best[j]) {                       \
-            best[j] = term;                                                                     \
-            w->place[j] = block->place + i;                                                     \
-        }                                                                                       \
+#define COMPETE(term, beats)                                              \
+    {                                                                     \
+        if ((term beats best[j] || term != term) && best[j] == best[j]) { \
+            best[j] = term;                                               \
+            w->place[j] = block->place + i;                               \
+        }                                                                 \
     }
 #define CONTEST_MAX(code, type, name) CONTEST(max_##code, code, type, >)
 TARN_DTYPE_LIST(CONTEST_MAX)
@@ -64,12 +67,12 @@ static int64_t play(tarn__reduction *r, contest play_block, winners *w)
 
 static tarn_status forward(const tarn__call *call, contest play_block)
 {
-    const size_t    bytes = tarn_dtype_size((tarn_dtype)call->out->layout.dtype);
-    unsigned char  *y = call->out->data;
+    const size_t bytes = tarn_dtype_size((tarn_dtype)call->out->layout.dtype);
+    unsigned char *y = call->out->data;
     tarn__reduction r;
     tarn__reduction_begin(&r, call->in[0], call->attr->axes);
     do {
-        winners      w;
+        winners w;
         const size_t n = (size_t)play(&r, play_block, &w);
         memcpy(y, &w.best, n * bytes);
         y += n * bytes;
@@ -89,25 +92,26 @@ static int64_t offset_of_place(const tarn__layout *x, uint32_t axes, int64_t pla
     return offset;
 }
 
-/* dx = dy at the winner, which is found again. x has no gaps here, so that a term lies in dx where it lies in x. */
-#define BACKWARD(name, type, play_block)                                                        \
-    static tarn_status name(const tarn__call *call)                                             \
-    {                                                                                           \
-        const tarn_tensor *x = call->in[0];                                                     \
-        const type        *dy = call->dout->data;                                               \
-        type              *dx = call->din[0]->data;                                             \
-        tarn__reduction    r;                                                                   \
-        if (!call->add[0]) memset(dx, 0, tarn__bytes(call->din[0]));                            \
-        tarn__reduction_begin(&r, x, call->attr->axes);                                         \
-        do {                                                                                    \
-            winners       w;                                                                    \
-            const int64_t n = play(&r, play_block, &w);                                         \
-            type         *first = dx + ((const type *)r.block.x - (const type *)x->data);       \
-            for (int64_t j = 0; j < n; j++)                                                     \
-                first[j * r.block.across +                                                      \
-                      offset_of_place(&x->layout, call->attr->axes, w.place[j])] += *dy++;      \
-        } while (tarn__reduction_next_piece(&r));                                               \
-        return TARN_OK;                                                                         \
+/* dx = dy at the winner, which is found again. x has no gaps here, so that a term lies in dx where
+ * it lies in x. */
+#define BACKWARD(name, type, play_block)                                                   \
+    static tarn_status name(const tarn__call *call)                                        \
+    {                                                                                      \
+        const tarn_tensor *x = call->in[0];                                                \
+        const type *dy = call->dout->data;                                                 \
+        type *dx = call->din[0]->data;                                                     \
+        tarn__reduction r;                                                                 \
+        if (!call->add[0]) memset(dx, 0, tarn__bytes(call->din[0]));                       \
+        tarn__reduction_begin(&r, x, call->attr->axes);                                    \
+        do {                                                                               \
+            winners w;                                                                     \
+            const int64_t n = play(&r, play_block, &w);                                    \
+            type *first = dx + ((const type *)r.block.x - (const type *)x->data);          \
+            for (int64_t j = 0; j < n; j++)                                                \
+                first[j * r.block.across +                                                 \
+                      offset_of_place(&x->layout, call->attr->axes, w.place[j])] += *dy++; \
+        } while (tarn__reduction_next_piece(&r));                                          \
+        return TARN_OK;                                                                    \
     }
 
 static tarn_status max_forward_f32(const tarn__call *call) { return forward(call, max_F32); }
@@ -128,11 +132,11 @@ static tarn_status argmax_forward(const tarn__call *call)
 #undef ENTRY
     };
     const tarn_tensor *x = call->in[0];
-    int64_t           *y = call->out->data;
-    tarn__reduction    r;
+    int64_t *y = call->out->data;
+    tarn__reduction r;
     tarn__reduction_begin(&r, x, call->attr->axes);
     do {
-        winners       w;
+        winners w;
         const int64_t n = play(&r, play_block[x->layout.dtype], &w);
         memcpy(y, w.place, (size_t)n * sizeof(*y));
         y += n;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  * for_each_float.h - includes the kernels of TARN_KERNELS once for float and once for double.
  *
- * Inside, REAL is the element type and NAME(f) is f_f32 or f_f64. <tgmath.h> picks the C library's function by the type of
- * its argument; constants are written as integers or REAL_C(0.5), so that float arithmetic stays float. Deliberately
- * without an include guard. */
+ * Inside, REAL is the element type and NAME(f) is f_f32 or f_f64. <tgmath.h> picks the C library's
+ * function by the type of its argument; constants are written as integers or REAL_C(0.5), so that
+ * float arithmetic stays float. Deliberately without an include guard. */
 #define REAL float
 #define REAL_IS_F32 1
 #define REAL_C(x) x##f

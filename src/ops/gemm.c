@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * gemm.c - matrix products: the one door to BLAS, and a plain product for those too small to be worth its call. */
+ * gemm.c - matrix products: the one door to BLAS, and a plain product for those too small to be
+ * worth its call. */
 #include "ops/gemm.h"
 
 #include <limits.h>
@@ -14,8 +15,9 @@ enum { MOST = INT_MAX };
 #define blas_gemv_f32 cblas_sgemv
 #define blas_gemv_f64 cblas_dgemv
 
-/* A product of at most SMALL multiplications runs in plain C. Measured on a Xeon of 2023 with one thread, in ns, plain
- * product | OpenBLAS 0.3.21 with its kernels for SkylakeX, which know small matrices | for Haswell, which do not:
+/* A product of at most SMALL multiplications runs in plain C. Measured on a Xeon of 2023 with one
+ * thread, in ns, plain product | OpenBLAS 0.3.21 with its kernels for SkylakeX, which know small
+ * matrices | for Haswell, which do not:
  *
  *     m n k        a b^T, float      a b, float      a^T b, float    the same, double
  *     4 x  8 x 2   36 |  74 |  72                                     30 |  82 |  78
@@ -23,7 +25,8 @@ enum { MOST = INT_MAX };
  *     8 x  8 x 4   71 | 104 |  95    48 | 38 |  90   49 | 68 |  89    66, 88, 74 | 97, 40, 31
  *     8 x  8 x 8  130 | 120 | 103    82 | 44 | 105   84 | 79 | 104   109, 175, 128 | 116, 46, 34
  *
- * A linear layer asks for the three in equal numbers. At 256 they cost it 168 against 210, at 512 as much as BLAS or more. */
+ * A linear layer asks for the three in equal numbers. At 256 they cost it 168 against 210, at 512
+ * as much as BLAS or more. */
 enum { SMALL = 256 };
 
 static bool is_small(int64_t m, int64_t n, int64_t k)
@@ -36,8 +39,8 @@ static bool is_small(int64_t m, int64_t n, int64_t k)
 /* By rows, `leading` elements apart; `transposed`: what is stored so is the transpose. */
 typedef struct stored {
     const void *data;
-    int64_t     leading; /* at least the length of a row, and 1 */
-    bool        transposed;
+    int64_t leading; /* at least the length of a row, and 1 */
+    bool transposed;
 } stored;
 
 /* A stride along which there is only one element may be anything: it is not looked at. */
@@ -48,20 +51,17 @@ static stored stored_as(tarn__matrix x, int64_t rows, int64_t columns)
     return (stored){ x.data, columns == 1 ? rows : x.column, true };
 }
 
-static tarn__matrix transposed(tarn__matrix x)
-{
-    return (tarn__matrix){ x.data, x.column, x.row };
-}
+static tarn__matrix transposed(tarn__matrix x) { return (tarn__matrix){ x.data, x.column, x.row }; }
 
 enum halving { HALVE_NOTHING, HALVE_M, HALVE_N, HALVE_K };
 
-/* Which size to halve so that in the end all of them and every distance between rows are at most MOST: a distance that is
- * too large stops to matter when there is only one row. */
+/* Which size to halve so that in the end all of them and every distance between rows are at most
+ * MOST: a distance that is too large stops to matter when there is only one row. */
 static enum halving to_halve(int64_t m, int64_t n, int64_t k, tarn__matrix a, tarn__matrix b,
                              int64_t c_row)
 {
     const stored a_stored = stored_as(a, m, k), b_stored = stored_as(b, k, n);
-    const bool   a_too_wide = a_stored.leading > MOST, b_too_wide = b_stored.leading > MOST;
+    const bool a_too_wide = a_stored.leading > MOST, b_too_wide = b_stored.leading > MOST;
     if (m > 1 && (m > MOST || c_row > MOST || (a_too_wide && !a_stored.transposed))) return HALVE_M;
     if (n > 1 && (n > MOST || (b_too_wide && b_stored.transposed))) return HALVE_N;
     if (k > 1 && (k > MOST || a_too_wide || b_too_wide)) return HALVE_K;

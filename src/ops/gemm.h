@@ -6,21 +6,26 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* A matrix operand in row-major terms: element (r, c) is at data[r * row + c * column], one of the strides being 1 and the
- * other at least the length it spans (any value where that length is 1). */
+/* A matrix operand in row-major terms: element (r, c) is at data[r * row + c * column], one of the
+ * strides being 1 and the other at least the length it spans (any value where that length is 1). */
 typedef struct tarn__matrix {
     const void *data;
-    int64_t     row, column; /* strides in elements */
+    int64_t row, column; /* strides in elements */
 } tarn__matrix;
 
-/* c (M,N) = a (M,K) b (K,N), or c += a b if `add`; c has rows of n elements without gaps and overlaps neither operand.
- * K = 0 gives zeros (or leaves c). Sizes beyond BLAS's integers are split. Small products run in plain C, where calling
- * BLAS costs more than the product; results of the two differ in rounding only. */
-void tarn__gemm_f32(int64_t m, int64_t n, int64_t k, tarn__matrix a, tarn__matrix b, float *c, bool add);
-void tarn__gemm_f64(int64_t m, int64_t n, int64_t k, tarn__matrix a, tarn__matrix b, double *c, bool add);
+/* c (M,N) = a (M,K) b (K,N), or c += a b if `add`; c has rows of n elements without gaps and
+ * overlaps neither operand. K = 0 gives zeros (or leaves c). Sizes beyond BLAS's integers are
+ * split. Small products run in plain C, where calling BLAS costs more than the product; results of
+ * the two differ in rounding only. */
+void tarn__gemm_f32(int64_t m, int64_t n, int64_t k, tarn__matrix a, tarn__matrix b, float *c,
+                    bool add);
+void tarn__gemm_f64(int64_t m, int64_t n, int64_t k, tarn__matrix a, tarn__matrix b, double *c,
+                    bool add);
 
 /* The plain C product of any strides, for small sizes and as the tests' oracle. */
-void tarn__gemm_plain_f32(int64_t m, int64_t n, int64_t k, tarn__matrix a, tarn__matrix b, float *c, bool add);
-void tarn__gemm_plain_f64(int64_t m, int64_t n, int64_t k, tarn__matrix a, tarn__matrix b, double *c, bool add);
+void tarn__gemm_plain_f32(int64_t m, int64_t n, int64_t k, tarn__matrix a, tarn__matrix b, float *c,
+                          bool add);
+void tarn__gemm_plain_f64(int64_t m, int64_t n, int64_t k, tarn__matrix a, tarn__matrix b,
+                          double *c, bool add);
 
 #endif

@@ -19,21 +19,19 @@ void tarn__loop_begin_axes(tarn__loop *loop, const tarn__layout *shape, uint32_t
                            int n_operands, const tarn__layout *const *operands)
 {
     bool empty = false;
-    int  n = 0; /* axes so far, the innermost included */
+    int n = 0; /* axes so far, the innermost included */
     for (int axis = 0; axis < shape->ndim; axis++) {
         const int64_t size = shape->dims[axis];
         if ((axes >> axis & 1) == 0 || size == 1) continue;
         empty = empty || size == 0;
         int64_t stride[TARN__LOOP_OPERANDS];
-        bool    joins = n > 0; /* the axis before it: a step there is `size` steps here */
+        bool joins = n > 0; /* the axis before it: a step there is `size` steps here */
         for (int i = 0; i < n_operands; i++) {
             stride[i] = stride_along(operands[i], shape, axis);
             joins = joins && loop->stride[n - 1][i] == stride[i] * size;
         }
-        if (joins)
-            loop->size[n - 1] *= size;
-        else
-            loop->size[n++] = size;
+        if (joins) loop->size[n - 1] *= size;
+        else loop->size[n++] = size;
         memcpy(loop->stride[n - 1], stride, sizeof(stride[0]) * (size_t)n_operands);
     }
 
@@ -57,16 +55,14 @@ void tarn__loop_begin(tarn__loop *loop, const tarn__layout *shape, int n_operand
 
 typedef void (*row_kernel)(int64_t n, void *y, int64_t y_step, const void *x, int64_t x_step);
 
-#define COPY_ROW(code, type, name)                                                              \
-    static void copy_row_##code(int64_t n, void *y, int64_t y_step, const void *x,              \
-                                int64_t x_step)                                                 \
-    {                                                                                           \
-        type *restrict to = y;                                                                  \
-        const type *restrict from = x;                                                          \
-        if (y_step == 1 && x_step == 1)                                                         \
-            memcpy(to, from, (size_t)n * sizeof(type));                                         \
-        else                                                                                    \
-            for (int64_t i = 0; i < n; i++) to[i * y_step] = from[i * x_step];                  \
+#define COPY_ROW(code, type, name)                                                                 \
+    static void copy_row_##code(int64_t n, void *y, int64_t y_step, const void *x, int64_t x_step) \
+    {                                                                                              \
+        type *restrict to = y;                                                                     \
+        const type *restrict from = x;                                                             \
+        if (y_step == 1 && x_step == 1) memcpy(to, from, (size_t)n * sizeof(type));                \
+        else                                                                                       \
+            for (int64_t i = 0; i < n; i++) to[i * y_step] = from[i * x_step];                     \
     }
 TARN_DTYPE_LIST(COPY_ROW)
 #undef COPY_ROW
@@ -77,16 +73,15 @@ static const row_kernel copy_rows[] = {
 #undef COPY_ENTRY
 };
 
-#define ADD_ROW(code, type)                                                                     \
-    static void add_row_##code(int64_t n, void *y, int64_t y_step, const void *x,               \
-                               int64_t x_step)                                                  \
-    {                                                                                           \
-        type *restrict to = y;                                                                  \
-        const type *restrict from = x;                                                          \
-        if (y_step == 1 && x_step == 1)                                                         \
-            for (int64_t i = 0; i < n; i++) to[i] += from[i];                                   \
-        else                                                                                    \
-            for (int64_t i = 0; i < n; i++) to[i * y_step] += from[i * x_step];                 \
+#define ADD_ROW(code, type)                                                                       \
+    static void add_row_##code(int64_t n, void *y, int64_t y_step, const void *x, int64_t x_step) \
+    {                                                                                             \
+        type *restrict to = y;                                                                    \
+        const type *restrict from = x;                                                            \
+        if (y_step == 1 && x_step == 1)                                                           \
+            for (int64_t i = 0; i < n; i++) to[i] += from[i];                                     \
+        else                                                                                      \
+            for (int64_t i = 0; i < n; i++) to[i * y_step] += from[i * x_step];                   \
     }
 ADD_ROW(F32, float)
 ADD_ROW(F64, double)
@@ -100,9 +95,9 @@ static void for_each_row(row_kernel kernel, tarn_tensor *dst, const tarn_tensor 
         return;
     }
     const int64_t bytes = (int64_t)tarn_dtype_size((tarn_dtype)dst->layout.dtype);
-    unsigned char       *to = dst->data;
+    unsigned char *to = dst->data;
     const unsigned char *from = src->data;
-    tarn__loop           loop;
+    tarn__loop loop;
     tarn__loop_begin(&loop, &dst->layout, 2,
                      (const tarn__layout *const[]){ &dst->layout, &src->layout });
     do {
@@ -123,17 +118,18 @@ void tarn__add_strided(tarn_tensor *dst, const tarn_tensor *src)
 
 /* ---- sums */
 
-/* Eight sums side by side, which vectorise and err less than one; the lanes are added up at the end. */
-#define SUM(type)                                                                               \
-    {                                                                                           \
-        double  lane[8] = { 0 };                                                                \
-        int64_t i = 0;                                                                          \
-        for (; i + 8 <= n; i += 8)                                                              \
-            for (int j = 0; j < 8; j++) lane[j] += (double)x[i + j];                            \
-        for (int j = 0; i < n; i++, j++) lane[j] += (double)x[i];                               \
-        return ((lane[0] + lane[4]) + (lane[2] + lane[6])) +                                    \
-               ((lane[1] + lane[5]) + (lane[3] + lane[7]));                                     \
+/* Eight sums side by side, which vectorise and err less than one; the lanes are added up at the
+ * end. */
+#define SUM(type)                                                    \
+    {                                                                \
+        double lane[8] = { 0 };                                      \
+        int64_t i = 0;                                               \
+        for (; i + 8 <= n; i += 8)                                   \
+            for (int j = 0; j < 8; j++) lane[j] += (double)x[i + j]; \
+        for (int j = 0; i < n; i++, j++) lane[j] += (double)x[i];    \
+        return ((lane[0] + lane[4]) + (lane[2] + lane[6])) +         \
+               ((lane[1] + lane[5]) + (lane[3] + lane[7]));          \
     }
 
-double tarn__sum_f32(const float *x, int64_t n) SUM(float)
-double tarn__sum_f64(const double *x, int64_t n) SUM(double)
+double tarn__sum_f32(const float *x, int64_t n)
+    SUM(float) double tarn__sum_f64(const double *x, int64_t n) SUM(double)

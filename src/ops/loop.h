@@ -1,18 +1,20 @@
 /* SPDX-License-Identifier: MIT
  * loop.h - walking over the elements of several tensors at once, whatever their strides.
  *
- * A loop visits every index of a shape, last axis fastest, and knows where in each operand the element of that index is.
- * Operands align at the last axis and broadcast: along an axis that they lack, or have with size 1, they stay in place.
- * Axes that lie behind one another without a gap in every operand are walked as one, so that the innermost, which the
- * caller writes as a plain loop, is long:
+ * A loop visits every index of a shape, last axis fastest, and knows where in each operand the
+ * element of that index is. Operands align at the last axis and broadcast: along an axis that they
+ * lack, or have with size 1, they stay in place. Axes that lie behind one another without a gap in
+ * every operand are walked as one, so that the innermost, which the caller writes as a plain loop,
+ * is long:
  *
- *     tarn__loop_begin(&loop, &y->layout, 2, (const tarn__layout *const[]){ &y->layout, &x->layout });
+ *     tarn__loop_begin(&loop, &y->layout, 2, layouts_of_y_and_x);
  *     do {
- *         float *y_row = y_data + loop.offset[0];
- *         for (int64_t i = 0; i < loop.n; i++) y_row[i * loop.step[0]] = ...;
+ *         float *row = y_data + loop.offset[0];
+ *         for (int64_t i = 0; i < loop.n; i++) row[i * loop.step[0]] = ...;
  *     } while (tarn__loop_next(&loop));
  *
- * An empty shape is one row of no elements. When the last row is done the loop stands at the first again. */
+ * An empty shape is one row of no elements. When the last row is done the loop stands at the first
+ * again. */
 #ifndef TARN_OPS_LOOP_H
 #define TARN_OPS_LOOP_H
 
@@ -25,11 +27,11 @@
 enum { TARN__LOOP_OPERANDS = 4 };
 
 typedef struct tarn__loop {
-    int64_t n;                            /* elements of a row */
-    int64_t step[TARN__LOOP_OPERANDS];    /* from one element of a row to the next, in elements */
-    int64_t offset[TARN__LOOP_OPERANDS];  /* of the row, in elements after the operand's first */
-    int     n_operands;
-    int     n_axes; /* around the rows, outermost first */
+    int64_t n;                           /* elements of a row */
+    int64_t step[TARN__LOOP_OPERANDS];   /* from one element of a row to the next, in elements */
+    int64_t offset[TARN__LOOP_OPERANDS]; /* of the row, in elements after the operand's first */
+    int n_operands;
+    int n_axes; /* around the rows, outermost first */
     int64_t size[TARN_MAX_DIMS];
     int64_t place[TARN_MAX_DIMS];
     int64_t stride[TARN_MAX_DIMS][TARN__LOOP_OPERANDS];
@@ -38,7 +40,8 @@ typedef struct tarn__loop {
 void tarn__loop_begin(tarn__loop *loop, const tarn__layout *shape, int n_operands,
                       const tarn__layout *const *operands);
 
-/* The same over the axes of `shape` whose bit is set in `axes`, the operands staying at place 0 of the others. */
+/* The same over the axes of `shape` whose bit is set in `axes`, the operands staying at place 0 of
+ * the others. */
 void tarn__loop_begin_axes(tarn__loop *loop, const tarn__layout *shape, uint32_t axes,
                            int n_operands, const tarn__layout *const *operands);
 
@@ -46,9 +49,9 @@ void tarn__loop_begin_axes(tarn__loop *loop, const tarn__layout *shape, uint32_t
 static inline bool tarn__loop_next(tarn__loop *loop)
 {
     for (int axis = loop->n_axes - 1; axis >= 0; axis--) {
-        const bool     more = ++loop->place[axis] < loop->size[axis];
+        const bool more = ++loop->place[axis] < loop->size[axis];
         const int64_t *stride = loop->stride[axis];
-        const int64_t  by = more ? 1 : 1 - loop->size[axis];
+        const int64_t by = more ? 1 : 1 - loop->size[axis];
         for (int i = 0; i < loop->n_operands; i++) loop->offset[i] += by * stride[i];
         if (more) return true;
         loop->place[axis] = 0;
@@ -60,7 +63,8 @@ static inline bool tarn__loop_next(tarn__loop *loop)
 double tarn__sum_f32(const float *x, int64_t n);
 double tarn__sum_f64(const double *x, int64_t n);
 
-/* Before a loop whose iterations are independent although its pointers may be equal: it may be vectorised. */
+/* Before a loop whose iterations are independent although its pointers may be equal: it may be
+ * vectorised. */
 #if defined(__clang__)
 #define TARN__INDEPENDENT _Pragma("clang loop vectorize(assume_safety)")
 #elif defined(__GNUC__)

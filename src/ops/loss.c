@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * loss.c - losses: numbers that training makes small. B is the number of rows (of a batch), C of classes. */
+ * loss.c - losses: numbers that training makes small. B is the number of rows (of a batch), C of
+ * classes. */
 #include "ops/loop.h"
 #include "ops/op_list.h"
 #include "ops/real.h"
@@ -17,12 +18,12 @@ static int64_t label_at(const tarn_tensor *labels, int64_t b)
     }
 }
 
-/* Both passes check the labels, although the backward pass sees those of the forward: a write through an old pointer must
- * not become a write outside of dx. */
+/* Both passes check the labels, although the backward pass sees those of the forward: a write
+ * through an old pointer must not become a write outside of dx. */
 static tarn_status check_labels(const tarn__call *call)
 {
     const tarn_tensor *labels = call->in[1];
-    const int64_t      B = labels->layout.numel, C = call->in[0]->layout.dims[1];
+    const int64_t B = labels->layout.numel, C = call->in[0]->layout.dims[1];
     for (int64_t b = 0; b < B; b++) {
         const int64_t label = label_at(labels, b);
         if (label < 0 || label >= C)
@@ -38,13 +39,14 @@ static tarn_status infer_cross_entropy(const tarn__call *call, tarn__layout *out
 {
     const tarn_tensor *logits = call->in[0], *labels = call->in[1];
     const tarn__layout *x = &logits->layout, *l = &labels->layout;
-    char                x_text[TARN__DESCRIPTION_BYTES], l_text[TARN__DESCRIPTION_BYTES];
+    char x_text[TARN__DESCRIPTION_BYTES], l_text[TARN__DESCRIPTION_BYTES];
     (void)offset;
     if (l->dtype != TARN_I32 && l->dtype != TARN_I64 && l->dtype != TARN_U8)
         return tarn__call_fail(call, TARN_EDTYPE, "labels is %s; int32, int64 or uint8 is needed",
                                tarn_dtype_name((tarn_dtype)l->dtype));
     if (x->ndim != 2 || l->ndim != 1)
-        return tarn__call_fail(call, TARN_ESHAPE, "logits %s, labels %s; logits (B, C) and labels (B) are needed",
+        return tarn__call_fail(call, TARN_ESHAPE,
+                               "logits %s, labels %s; logits (B, C) and labels (B) are needed",
                                tarn__describe(logits, x_text), tarn__describe(labels, l_text));
     if (x->dims[0] != l->dims[0])
         return tarn__call_fail(call, TARN_ESHAPE, "logits %s, labels %s: %lld and %lld rows differ",
@@ -58,7 +60,7 @@ static tarn_status infer_cross_entropy(const tarn__call *call, tarn__layout *out
 static tarn_status infer_same_shapes(const tarn__call *call, tarn__layout *out, int64_t *offset)
 {
     const tarn_tensor *x = call->in[0], *y = call->in[1];
-    char               x_text[TARN__DESCRIPTION_BYTES], y_text[TARN__DESCRIPTION_BYTES];
+    char x_text[TARN__DESCRIPTION_BYTES], y_text[TARN__DESCRIPTION_BYTES];
     (void)offset;
     if (!tarn__same_shape(&x->layout, &y->layout))
         return tarn__call_fail(call, TARN_ESHAPE, "x %s, y %s: the shapes differ",

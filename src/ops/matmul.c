@@ -17,10 +17,10 @@ static sizes sizes_of(const tarn__call *call)
 {
     const tarn__layout *a = &call->in[0]->layout, *b = &call->in[1]->layout;
     const tarn__layout *y = &call->out->layout;
-    const int           i = a->ndim - 2, j = b->ndim - 2;
+    const int i = a->ndim - 2, j = b->ndim - 2;
     sizes s = { a->dims[i],    b->dims[j + 1],    a->dims[i + 1], 1,
                 a->strides[i], a->strides[i + 1], b->strides[j],  b->strides[j + 1] };
-    bool  one_b = true;
+    bool one_b = true;
     for (int axis = 0; axis < y->ndim - 2; axis++) s.batches *= y->dims[axis];
     for (int axis = 0; axis < j; axis++) one_b = one_b && b->dims[axis] == 1;
     if (one_b && a->contiguous) {
@@ -36,8 +36,8 @@ static sizes sizes_of(const tarn__call *call)
 
 typedef struct walk {
     const tarn__call *call;
-    int64_t           place[TARN_MAX_DIMS];
-    int64_t           a, b, da, db; /* offsets in elements of the current batch */
+    int64_t place[TARN_MAX_DIMS];
+    int64_t a, b, da, db; /* offsets in elements of the current batch */
 } walk;
 
 /* The stride of a batch axis of y in an operand; 0 where the operand is repeated. */
@@ -50,7 +50,7 @@ static int64_t batch_stride(const tarn__layout *y, const tarn__layout *operand, 
 /* Moves all offsets by `steps` along a batch axis. */
 static void walk_move(walk *w, int axis, int64_t steps)
 {
-    const tarn__call   *call = w->call;
+    const tarn__call *call = w->call;
     const tarn__layout *y = &call->out->layout;
     w->a += steps * batch_stride(y, &call->in[0]->layout, axis);
     w->b += steps * batch_stride(y, &call->in[1]->layout, axis);
@@ -71,10 +71,7 @@ static void walk_next(walk *w)
     }
 }
 
-static tarn__matrix transposed(tarn__matrix x)
-{
-    return (tarn__matrix){ x.data, x.column, x.row };
-}
+static tarn__matrix transposed(tarn__matrix x) { return (tarn__matrix){ x.data, x.column, x.row }; }
 
 /* ---- the shape rule */
 

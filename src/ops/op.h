@@ -1,21 +1,24 @@
 /* SPDX-License-Identifier: MIT
  * op.h - what an operation is.
  *
- * An operation is one constant structure at the end of its file: name, operands, what its backward reads, shape rule,
- * kernels. It never allocates, records or prints: apply.c (forward) and backward.c do, and both call its kernels with a
- * tarn__call.
+ * An operation is one constant structure at the end of its file: name, operands, what its backward
+ * reads, shape rule, kernels. It never allocates, records or prints: apply.c (forward) and
+ * backward.c do, and both call its kernels with a tarn__call.
  *
  * What a kernel may rely on:
- *   - operands have passed the operation's checks and its shape rule; empty outputs never reach a forward kernel, and
- *     backward kernels are called only if a gradient of at least one element is wanted;
- *   - operands have the layout that the operation asked for (contiguous unless it says otherwise); out, dout and every
- *     din are contiguous, of the shape of the output or of the operand;
- *   - forward: out is uninitialised and overlaps no operand;
- *   - backward: din[i] is NULL if nobody asked for that gradient; otherwise it is to be stored (add[i] false: its contents
- *     are indeterminate) or added to (add[i] true). Operands and output may be read only as `uses` declares; their layouts
- *     always. din[j] may be the memory of din[i], i < j, when both operands are one tensor: add[j] is then true, and din[i]
- *     must be complete before the first write to din[j], or both be written element by element in this order. din[0] may
- *     be the memory of dout if the operation says grad_in_place. */
+ *
+ * Operands have passed the operation's checks and its shape rule, and have the layout that the
+ * operation asked for (contiguous unless it says otherwise). out, dout and every din are
+ * contiguous, of the shape of the output or of the operand.
+ *
+ * Forward: out is not empty, is uninitialised and overlaps no operand.
+ *
+ * Backward: at least one gradient of at least one element is wanted. din[i] is NULL if nobody asked
+ * for that one; otherwise it is to be stored (add[i] false: its contents are indeterminate) or added
+ * to (add[i] true). Operands and output may be read only as `uses` declares; their layouts always.
+ * din[j] may be the memory of din[i], i < j, when both operands are one tensor: add[j] is then true,
+ * and din[i] must be complete before the first write to din[j], or both be written element by
+ * element in this order. din[0] may be the memory of dout if the operation says grad_in_place. */
 #ifndef TARN_OPS_OP_H
 #define TARN_OPS_OP_H
 
@@ -28,25 +31,25 @@ enum { TARN__MAX_OPERANDS = 4 };
 
 /* An operation's parameters beside its operands. Each operation says which it uses. */
 typedef struct tarn__attr {
-    double   value;               /* a scalar operand, a slope, a probability */
+    double value;                 /* a scalar operand, a slope, a probability */
     uint64_t key;                 /* of random draws */
-    int64_t  sizes[TARN_MAX_DIMS]; /* a target shape; or places: slice {start, stop} */
-    int32_t  n_sizes;
-    int32_t  axis, axis_b;
+    int64_t sizes[TARN_MAX_DIMS]; /* a target shape; or places: slice {start, stop} */
+    int32_t n_sizes;
+    int32_t axis, axis_b;
     uint32_t axes; /* reductions: one bit an axis */
-    bool     keep; /* reductions: keep axes with size 1 */
-    uint8_t  dtype;
+    bool keep;     /* reductions: keep axes with size 1 */
+    uint8_t dtype;
 } tarn__attr;
 
 typedef struct tarn__call {
     const struct tarn__op *op;
-    tarn_manager          *manager;
-    const tarn__attr      *attr;
-    tarn_tensor           *in[TARN__MAX_OPERANDS]; /* NULL: an optional operand that is absent */
-    tarn_tensor           *out;
-    tarn_tensor           *dout;                    /* backward only, like the next two */
-    tarn_tensor           *din[TARN__MAX_OPERANDS];
-    bool                   add[TARN__MAX_OPERANDS];
+    tarn_manager *manager;
+    const tarn__attr *attr;
+    tarn_tensor *in[TARN__MAX_OPERANDS]; /* NULL: an optional operand that is absent */
+    tarn_tensor *out;
+    tarn_tensor *dout; /* backward only, like the next two */
+    tarn_tensor *din[TARN__MAX_OPERANDS];
+    bool add[TARN__MAX_OPERANDS];
 } tarn__call;
 
 typedef tarn_status (*tarn__kernel)(const tarn__call *call);
@@ -63,52 +66,64 @@ enum {
 typedef enum tarn__operand_layout {
     TARN__CONTIGUOUS, /* apply.c makes a contiguous copy where an operand is not */
     TARN__STRIDED,    /* any strides, 0 included */
-    TARN__MATRICES    /* of the last two axes one has stride 1 and the other spans it; batches have any strides */
+    TARN__MATRICES /* of the last two axes one has stride 1 and the other spans it; batches have any
+                      strides */
 } tarn__operand_layout;
 
 typedef struct tarn__op {
     const char *name;
     const char *operands[TARN__MAX_OPERANDS]; /* their names in messages */
-    uint8_t     arity;
-    uint8_t     optional;     /* bit i: operand i may be absent (a NULL given on purpose) */
-    uint8_t     any_dtype;    /* bit i: operand i may have any type; the others are floats of one type */
-    uint8_t     layout;       /* a tarn__operand_layout */
-    bool        is_view;      /* out shares the storage of operand 0; there are no kernels */
-    bool        stops_gradient; /* never recorded */
-    bool        grad_in_place;  /* the gradient of operand 0 may be computed in the memory of dout */
-    uint8_t     uses[TARN__MAX_OPERANDS]; /* what the gradient of operand i reads */
+    uint8_t arity;
+    uint8_t optional;    /* bit i: operand i may be absent (a NULL given on purpose) */
+    uint8_t any_dtype;   /* bit i: operand i may have any type; the others are floats of one type */
+    uint8_t layout;      /* a tarn__operand_layout */
+    bool is_view;        /* out shares the storage of operand 0; there are no kernels */
+    bool stops_gradient; /* never recorded */
+    bool grad_in_place;  /* the gradient of operand 0 may be computed in the memory of dout */
+    uint8_t uses[TARN__MAX_OPERANDS]; /* what the gradient of operand i reads */
 
-    /* The shape rule: sets dtype, ndim and dims of *out (for views: strides, and *offset in elements, too) from call->in's
-     * layouts and call->attr; call->out is not there yet. Fails through tarn__call_fail. */
+    /* The shape rule: sets dtype, ndim and dims of *out (for views: strides, and *offset in
+     * elements, too) from call->in's layouts and call->attr; call->out is not there yet. Fails
+     * through tarn__call_fail. */
     tarn_status (*infer)(const tarn__call *call, tarn__layout *out, int64_t *offset);
 
-    /* By the type of operand 0: [0] F32 and all others, [1] F64. No backward: the result never requires a gradient. */
+    /* By the type of operand 0: [0] F32 and all others, [1] F64. No backward: the result never
+     * requires a gradient. */
     tarn__kernel forward[2], backward[2];
 } tarn__op;
 
 /* { name_f32, name_f64 } */
-#define TARN__FLOATS(name) { name##_f32, name##_f64 }
+#define TARN__FLOATS(name)     \
+    {                          \
+        name##_f32, name##_f64 \
+    }
 
 /* Holds an error that begins with the layer's or operation's name; returns code. */
-tarn_status tarn__call_fail(const tarn__call *call, tarn_status code, const char *format, ...) TARN_PRINTF(3, 4);
+tarn_status tarn__call_fail(const tarn__call *call, tarn_status code, const char *format, ...)
+    TARN_PRINTF(3, 4);
 
-/* The one path of an operation: validate > infer shape > allocate > run > record. `in` has op->arity operands; attr may be
- * NULL and is copied where it is kept. */
+/* The one path of an operation: validate > infer shape > allocate > run > record. `in` has
+ * op->arity operands; attr may be NULL and is copied where it is kept. */
 tarn_tensor *tarn__apply(const tarn__op *op, tarn_tensor *const *in, const tarn__attr *attr);
 tarn_tensor *tarn__apply1(const tarn__op *op, tarn_tensor *x, const tarn__attr *attr);
-tarn_tensor *tarn__apply2(const tarn__op *op, tarn_tensor *a, tarn_tensor *b, const tarn__attr *attr);
+tarn_tensor *tarn__apply2(const tarn__op *op, tarn_tensor *a, tarn_tensor *b,
+                          const tarn__attr *attr);
 
-/* The operand as the operation wants it: t itself, with another reference, or a contiguous copy (NULL with the error held).
- * Used for forward and for backward alike. */
+/* The operand as the operation wants it: t itself, with another reference, or a contiguous copy
+ * (NULL with the error held). Used for forward and for backward alike. */
 tarn_tensor *tarn__prepare_operand(const tarn__op *op, tarn_tensor *t);
 
-/* Copies all elements of src to dst, or adds them, over any strides; the shapes are equal, the types too. */
+/* Copies all elements of src to dst, or adds them, over any strides; the shapes are equal, the
+ * types too. */
 void tarn__copy_strided(tarn_tensor *dst, const tarn_tensor *src);
 void tarn__add_strided(tarn_tensor *dst, const tarn_tensor *src);
 
 /* Shape rules that several operations share. */
-tarn_status tarn__infer_same(const tarn__call *call, tarn__layout *out, int64_t *offset);      /* of operand 0 */
-tarn_status tarn__infer_broadcast(const tarn__call *call, tarn__layout *out, int64_t *offset); /* of 0 and 1 */
-tarn_status tarn__infer_reduce(const tarn__call *call, tarn__layout *out, int64_t *offset);    /* by attr axes, keep */
+tarn_status tarn__infer_same(const tarn__call *call, tarn__layout *out,
+                             int64_t *offset); /* of operand 0 */
+tarn_status tarn__infer_broadcast(const tarn__call *call, tarn__layout *out,
+                                  int64_t *offset); /* of 0 and 1 */
+tarn_status tarn__infer_reduce(const tarn__call *call, tarn__layout *out,
+                               int64_t *offset); /* by attr axes, keep */
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * real.h - functions of real numbers that the formulas of several operations share. Like those of <tgmath.h>, which come
- * with it, they take the type of their argument: sign(x) of a float is a float. */
+ * real.h - functions of real numbers that the formulas of several operations share. Like those of
+ * <tgmath.h>, which come with it, they take the type of their argument: sign(x) of a float is a
+ * float. */
 #ifndef TARN_OPS_REAL_H
 #define TARN_OPS_REAL_H
 

@@ -10,8 +10,8 @@ static void set_block(tarn__reduction *r)
 {
     const int64_t left = r->outputs.n - r->done;
     r->block.w = left < TARN__REDUCE_PIECE ? left : TARN__REDUCE_PIECE;
-    r->block.x = r->x + (r->outputs.offset[0] + r->done * r->block.across + r->terms.offset[0]) *
-                            r->bytes;
+    r->block.x =
+        r->x + (r->outputs.offset[0] + r->done * r->block.across + r->terms.offset[0]) * r->bytes;
 }
 
 void tarn__reduction_begin(tarn__reduction *r, const tarn_tensor *x, uint32_t axes)
@@ -55,7 +55,7 @@ bool tarn__reduction_next_piece(tarn__reduction *r)
 static tarn_status axes_bits(const tarn__call *call, const tarn_axes *axes, uint32_t *bits)
 {
     const tarn_tensor *x = call->in[0];
-    char               text[TARN__DESCRIPTION_BYTES];
+    char text[TARN__DESCRIPTION_BYTES];
     if (axes->n < 0 || axes->n > TARN_MAX_DIMS)
         return tarn__call_fail(call, TARN_EARG, "%d axes; 0 (all) to %d are possible", axes->n,
                                TARN_MAX_DIMS);

@@ -12,20 +12,22 @@ tarn_tensor *tarn__apply_reduction(const tarn__op *op, tarn_tensor *x, const tar
 /* Outputs that are computed together: a piece of a row of them. */
 enum { TARN__REDUCE_PIECE = 64 };
 
-/* A block of x: the terms of `w` outputs, `n` of each. Term i of output j is at x[j * across + i * along]. */
+/* A block of x: the terms of `w` outputs, `n` of each. Term i of output j is at x[j * across + i *
+ * along]. */
 typedef struct tarn__reduce_block {
-    int64_t     w, n;
-    int64_t     across, along;
-    int64_t     place; /* of the first term among all of its output, in the order of the reduced axes */
+    int64_t w, n;
+    int64_t across, along;
+    int64_t place; /* of the first term among all of its output, in the order of the reduced axes */
     const void *x;
 } tarn__reduce_block;
 
-/* Walks x block by block: for each piece of outputs, in order, the blocks of their terms, in order. */
+/* Walks x block by block: for each piece of outputs, in order, the blocks of their terms, in order.
+ */
 typedef struct tarn__reduction {
-    tarn__loop         outputs, terms;
-    int64_t            done; /* outputs of this row before this piece */
-    int64_t            bytes; /* of an element of x */
-    const char        *x;
+    tarn__loop outputs, terms;
+    int64_t done;  /* outputs of this row before this piece */
+    int64_t bytes; /* of an element of x */
+    const char *x;
     tarn__reduce_block block;
 } tarn__reduction;
 

@@ -21,9 +21,11 @@ static int64_t size_from_last(const tarn__layout *layout, int place)
 static tarn_status fail_broadcast(const tarn__call *call, int place)
 {
     const tarn_tensor *a = call->in[0], *b = call->in[1];
-    char a_text[TARN__DESCRIPTION_BYTES], b_text[TARN__DESCRIPTION_BYTES], axis[32] = "the last axis";
+    char a_text[TARN__DESCRIPTION_BYTES], b_text[TARN__DESCRIPTION_BYTES],
+        axis[32] = "the last axis";
     if (place > 1) (void)snprintf(axis, sizeof(axis), "axis %d", -place);
-    return tarn__call_fail(call, TARN_ESHAPE, "%s %s, %s %s: sizes %lld and %lld of %s do not broadcast",
+    return tarn__call_fail(call, TARN_ESHAPE,
+                           "%s %s, %s %s: sizes %lld and %lld of %s do not broadcast",
                            call->op->operands[0], tarn__describe(a, a_text), call->op->operands[1],
                            tarn__describe(b, b_text), (long long)size_from_last(&a->layout, place),
                            (long long)size_from_last(&b->layout, place), axis);

@@ -3,8 +3,8 @@
 #include "ops/op_list.h"
 #include "ops/real.h"
 
-/* A tensor without gaps as rows along an axis: `before` x n x `after` elements, of which row (i, j) has those at
- * i * n * after + j and then every `after`. */
+/* A tensor without gaps as rows along an axis: `before` x n x `after` elements, of which row (i, j)
+ * has those at i * n * after + j and then every `after`. */
 typedef struct rows {
     int64_t before, n, after;
 } rows;
@@ -47,7 +47,7 @@ static tarn_tensor *along_axis(const tarn__op *op, tarn_tensor *x, int axis)
     tarn__attr attr = { 0 };
     if (x != NULL && (attr.axis = tarn__axis(&x->layout, axis)) < 0) {
         const tarn__call call = { .op = op, .manager = x->manager };
-        char             text[TARN__DESCRIPTION_BYTES];
+        char text[TARN__DESCRIPTION_BYTES];
         (void)tarn__call_fail(&call, TARN_EARG, "x %s has no axis %d", tarn__describe(x, text),
                               axis);
         return NULL;

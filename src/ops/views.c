@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT
- * views.c - operations that share the storage of their operand: reshape, transpose, slice, expand, detach.
+ * views.c - operations that share the storage of their operand: reshape, transpose, slice, expand,
+ * detach.
  *
- * A view has a shape rule that gives strides and offset, and no kernels. Its gradient needs none either: backward asks
- * the same rule for the same view of the operand's gradient, and adds there. The rules therefore must depend on nothing
- * but the operand's layout and the attributes. */
+ * A view has a shape rule that gives strides and offset, and no kernels. Its gradient needs none
+ * either: backward asks the same rule for the same view of the operand's gradient, and adds there.
+ * The rules therefore must depend on nothing but the operand's layout and the attributes. */
 #include "core/size.h"
 #include "ops/op.h"
 
@@ -16,8 +17,7 @@ static tarn_status complete_sizes(const tarn__call *call, tarn__layout *out)
     int unknown = -1;
     int64_t known = 1;
     for (int i = 0; i < out->ndim; i++) {
-        if (out->dims[i] == -1 && unknown < 0)
-            unknown = i;
+        if (out->dims[i] == -1 && unknown < 0) unknown = i;
         else if (out->dims[i] < 0)
             return tarn__call_fail(call, TARN_ESHAPE, "size %lld of axis %d; one -1 is possible",
                                    (long long)out->dims[i], i);
@@ -35,8 +35,8 @@ static tarn_status complete_sizes(const tarn__call *call, tarn__layout *out)
                            tarn__describe_layout(out, to));
 }
 
-/* Strides of the new shape over the old layout. Both are cut, from the last axis on, into runs of equal size; inside a run
- * the old axes must lie without gaps. False if they do not. */
+/* Strides of the new shape over the old layout. Both are cut, from the last axis on, into runs of
+ * equal size; inside a run the old axes must lie without gaps. False if they do not. */
 static bool view_strides(const tarn__layout *x, tarn__layout *y)
 {
     int j = y->ndim - 1;
@@ -162,27 +162,55 @@ static tarn_status detach_infer(const tarn__call *call, tarn__layout *out, int64
 /* ---- the operations */
 
 const tarn__op tarn__op_reshape = {
-    .name = "reshape", .operands = { "x" }, .arity = 1, .any_dtype = 1, .layout = TARN__STRIDED,
-    .is_view = true, .grad_in_place = true, .infer = reshape_infer,
+    .name = "reshape",
+    .operands = { "x" },
+    .arity = 1,
+    .any_dtype = 1,
+    .layout = TARN__STRIDED,
+    .is_view = true,
+    .grad_in_place = true,
+    .infer = reshape_infer,
 };
 const tarn__op tarn__op_transpose = {
-    .name = "transpose", .operands = { "x" }, .arity = 1, .any_dtype = 1, .layout = TARN__STRIDED,
-    .is_view = true, .infer = transpose_infer,
+    .name = "transpose",
+    .operands = { "x" },
+    .arity = 1,
+    .any_dtype = 1,
+    .layout = TARN__STRIDED,
+    .is_view = true,
+    .infer = transpose_infer,
 };
 const tarn__op tarn__op_slice = {
-    .name = "slice", .operands = { "x" }, .arity = 1, .any_dtype = 1, .layout = TARN__STRIDED,
-    .is_view = true, .infer = slice_infer,
+    .name = "slice",
+    .operands = { "x" },
+    .arity = 1,
+    .any_dtype = 1,
+    .layout = TARN__STRIDED,
+    .is_view = true,
+    .infer = slice_infer,
 };
 const tarn__op tarn__op_expand = {
-    .name = "expand", .operands = { "x" }, .arity = 1, .any_dtype = 1, .layout = TARN__STRIDED,
-    .is_view = true, .infer = expand_infer,
+    .name = "expand",
+    .operands = { "x" },
+    .arity = 1,
+    .any_dtype = 1,
+    .layout = TARN__STRIDED,
+    .is_view = true,
+    .infer = expand_infer,
 };
 const tarn__op tarn__op_detach = {
-    .name = "detach", .operands = { "x" }, .arity = 1, .any_dtype = 1, .layout = TARN__STRIDED,
-    .is_view = true, .stops_gradient = true, .infer = detach_infer,
+    .name = "detach",
+    .operands = { "x" },
+    .arity = 1,
+    .any_dtype = 1,
+    .layout = TARN__STRIDED,
+    .is_view = true,
+    .stops_gradient = true,
+    .infer = detach_infer,
 };
 
-/* A view whose attribute is a shape; the rank is checked here, because attributes hold no more sizes. */
+/* A view whose attribute is a shape; the rank is checked here, because attributes hold no more
+ * sizes. */
 static tarn_tensor *apply_shape(const tarn__op *op, tarn_tensor *x, const tarn_shape *shape)
 {
     tarn__attr attr = { .n_sizes = shape->ndim };
