@@ -315,6 +315,7 @@ static bool any_pair(int i, op_variant *v)
         { { 2, { 2, 600 } },
           { 2, { 2, 1 } } }, /* longer than the pieces in which rows are summed */
         { { 0, { 0 } }, { 2, { 2, 600 } } },
+        { { 2, { 2, 300 } }, { 2, { 2, 300 } } },
     };
     if (i >= LENGTH(pairs)) return false;
     v->shape[0] = pairs[i][0];

@@ -216,7 +216,6 @@ static void f32_is_as_good_as_it_can_be(void **state)
 static void check_added_twice(tarn_manager *tm, op_trial *t)
 {
     if (!is_differentiable(t)) return;
-    const op_layout layout = op_trial_allows(t, OP_TRANSPOSED) ? OP_TRANSPOSED : OP_PLAIN;
     for (int dtype = TARN_F32; dtype <= TARN_F64; dtype++) {
         gradients once = differentiate(tm, t, (tarn_dtype)dtype, layout, ~0u, DRAWN, 1);
         gradients twice = differentiate(tm, t, (tarn_dtype)dtype, layout, ~0u, DRAWN, 2);
@@ -239,6 +238,20 @@ static void check_added_twice(tarn_manager *tm, op_trial *t)
 static void a_gradient_added_twice_is_twice_it(void **state)
 {
     op_for_each_trial(MANAGER(state), 0, check_added_twice);
+}
+
+/* The gradient of an operand that was repeated is that of all its repetitions, summed. */
+static void check_repeated(tarn_manager *tm, op_trial *t)
+{
+    op_array out, magnitude;
+    if (t->n != 2 || t->c->values[1] == OP_LABELS || strcmp(t->c->op, "matmul") == 0) return;
+    gradients g = differentiate(tm, t, TARN_F64, OP_PLAIN, ~0u, DRAWN, 1);
+    t->c->reference(t->in, &t->v, &out, &magnitude);
+    if (out.shape.ndim == 0) return;
+    for (int i = 0; i < 2; i++) {}
+    op_array_free(&out);
+    op_array_free(&magnitude);
+    free_gradients(&g);
 }
 
 static void check_same_bits(tarn_manager *tm, op_trial *t)

@@ -22,6 +22,10 @@ void tarn__gemm_f32(int64_t m, int64_t n, int64_t k, tarn__matrix a, tarn__matri
 void tarn__gemm_f64(int64_t m, int64_t n, int64_t k, tarn__matrix a, tarn__matrix b, double *c,
                     bool add);
 
+/* The one for the type of c. */
+#define tarn__gemm(m, n, k, a, b, c, add) \
+    _Generic((c), float * : tarn__gemm_f32, double * : tarn__gemm_f64)(m, n, k, a, b, c, add)
+
 /* The plain C product of any strides, for small sizes and as the tests' oracle. */
 void tarn__gemm_plain_f32(int64_t m, int64_t n, int64_t k, tarn__matrix a, tarn__matrix b, float *c,
                           bool add);

@@ -14,11 +14,12 @@
  * Forward: out is not empty, is uninitialised and overlaps no operand.
  *
  * Backward: at least one gradient of at least one element is wanted. din[i] is NULL if nobody asked
- * for that one; otherwise it is to be stored (add[i] false: its contents are indeterminate) or added
- * to (add[i] true). Operands and output may be read only as `uses` declares; their layouts always.
- * din[j] may be the memory of din[i], i < j, when both operands are one tensor: add[j] is then true,
- * and din[i] must be complete before the first write to din[j], or both be written element by
- * element in this order. din[0] may be the memory of dout if the operation says grad_in_place. */
+ * for that one; otherwise it is to be stored (add[i] false: its contents are indeterminate) or
+ * added to (add[i] true). Operands and output may be read only as `uses` declares; their layouts
+ * always. din[j] may be the memory of din[i], i < j, when both operands are one tensor: add[j] is
+ * then true, and din[i] must be complete before the first write to din[j], or both be written
+ * element by element in this order. din[0] may be the memory of dout if the operation says
+ * grad_in_place. */
 #ifndef TARN_OPS_OP_H
 #define TARN_OPS_OP_H
 
