@@ -58,6 +58,16 @@ static int64_t place(const op_array *a, int ndim, const int64_t *index)
     return p;
 }
 
+int64_t op_place(const op_array *a, const tarn_shape *shape, int64_t i)
+{
+    int64_t index[TARN_MAX_DIMS];
+    for (int axis = shape->ndim - 1; axis >= 0; axis--) {
+        index[axis] = i % shape->dims[axis];
+        i /= shape->dims[axis];
+    }
+    return place(a, shape->ndim, index);
+}
+
 static tarn_shape broadcast(const tarn_shape *a, const tarn_shape *b)
 {
     tarn_shape s = { .ndim = a->ndim > b->ndim ? a->ndim : b->ndim };

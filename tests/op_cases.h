@@ -89,6 +89,9 @@ void op_array_free(op_array *a);
 
 int64_t op_shape_numel(const tarn_shape *shape);
 
+/* Where an array that is repeated to a shape has element i of it. */
+int64_t op_place(const op_array *a, const tarn_shape *shape, int64_t i);
+
 /* Draws operand i of a variant. */
 void op_array_draw(op_array *a, const op_case *c, const op_variant *v, int i, uint64_t *random);
 

@@ -240,18 +240,50 @@ static void a_gradient_added_twice_is_twice_it(void **state)
     op_for_each_trial(MANAGER(state), 0, check_added_twice);
 }
 
-/* The gradient of an operand that was repeated is that of all its repetitions, summed. */
+/* The trial with both operands written out in the shape of the result. */
+static op_trial written_out(const op_trial *t, tarn_shape shape)
+{
+    op_trial whole = *t;
+    for (int i = 0; i < t->n; i++) {
+        op_array_make(&whole.in[i], shape);
+        for (int64_t k = 0; k < whole.in[i].n; k++)
+            whole.in[i].data[k] = t->in[i].data[op_place(&t->in[i], &shape, k)];
+    }
+    return whole;
+}
+
+/* The gradient of an operand that broadcasts is that of all its repetitions, summed. */
 static void check_repeated(tarn_manager *tm, op_trial *t)
 {
-    op_array out, magnitude;
     if (t->n != 2 || t->c->values[1] == OP_LABELS || strcmp(t->c->op, "matmul") == 0) return;
-    gradients g = differentiate(tm, t, TARN_F64, OP_PLAIN, ~0u, DRAWN, 1);
-    t->c->reference(t->in, &t->v, &out, &magnitude);
-    if (out.shape.ndim == 0) return;
-    for (int i = 0; i < 2; i++) {}
-    op_array_free(&out);
+    op_array y, magnitude;
+    t->c->reference(t->in, &t->v, &y, &magnitude);
+    if (y.shape.ndim > 0) {
+        op_trial whole = written_out(t, y.shape);
+        gradients g = differentiate(tm, t, TARN_F64, OP_PLAIN, ~0u, DRAWN, 1);
+        gradients all = differentiate(tm, &whole, TARN_F64, OP_PLAIN, ~0u, DRAWN, 1);
+        for (int i = 0; i < t->n; i++) {
+            op_array sum;
+            double size = 0;
+            op_array_make(&sum, t->in[i].shape);
+            for (int64_t k = 0; k < all.of[i].n; k++) {
+                sum.data[op_place(&sum, &y.shape, k)] += all.of[i].data[k];
+                size += fabs(all.of[i].data[k]);
+            }
+            expect_near(&g.of[i], &sum, (double)y.n * 0x1p-53 * size, i);
+            op_array_free(&sum);
+            op_array_free(&whole.in[i]);
+        }
+        free_gradients(&g);
+        free_gradients(&all);
+    }
+    op_array_free(&y);
     op_array_free(&magnitude);
-    free_gradients(&g);
+}
+
+static void repetitions_are_summed(void **state)
+{
+    op_for_each_trial(MANAGER(state), 0, check_repeated);
 }
 
 static void check_same_bits(tarn_manager *tm, op_trial *t)
@@ -393,6 +425,7 @@ int main(void)
         TEST(one_tensor_as_both_operands),
         TEST(f32_is_as_good_as_it_can_be),
         TEST(a_gradient_added_twice_is_twice_it),
+        TEST(repetitions_are_summed),
         TEST(the_same_again_gives_the_same_bits),
         TEST(every_set_of_gradients),
         TEST(zero_cotangents_give_zero),

@@ -238,6 +238,10 @@ static void casts_saturate(void **state)
     assert_memory_equal(tarn_data(tarn_cast(x, TARN_I64)), whole, sizeof(whole));
     EXPECT(tarn_cast(x, TARN_U8), 0, 0, 255, 255, 0, 255);
     EXPECT(tarn_cast(x, TARN_I32), -0x1p31, -0x1p31, 0x1p31 - 1, 0x1p31 - 1, -1, 256);
+    tarn_tensor *edges = VECTOR(tm, TARN_F64, high, low, 0x1p31 - 1, 0x1p31 - 0.5, 255, 256);
+    EXPECT(tarn_cast(edges, TARN_I64), high, low, 0x1p31 - 1, 0x1p31 - 1, 255, 256);
+    EXPECT(tarn_cast(edges, TARN_I32), 0x1p31 - 1, -0x1p31, 0x1p31 - 1, 0x1p31 - 1, 255, 256);
+    EXPECT(tarn_cast(edges, TARN_U8), 255, 0, 255, 255, 255, 255);
     EXPECT(tarn_cast(VECTOR(tm, TARN_F64, 1e300, -1e300, 1 + 0x1p-40), TARN_F32), INFINITY,
            -INFINITY, 1);
 }
@@ -322,6 +326,20 @@ static void transposed_operands_are_not_copied(void **state)
     const uint64_t before = tarn_manager_get_stats(tm).created;
     (void)tarn_matmul(t, b);
     assert_int_equal(tarn_manager_get_stats(tm).created, before + 1);
+}
+
+/* A view of shape (2,1,4) whose axis of size 1 has the stride 1: without gaps, but its rows are not where strides say. */
+static void strides_of_single_rows_are_not_read(void **state)
+{
+    tarn_manager *tm = MANAGER(state);
+    tarn_tensor *x = tarn_arange(tm, TARN_F64, 0, 8, 1);
+    tarn_tensor *a = tarn_transpose(tarn_reshape(x, TARN_SHAPE(2, 4, 1)), 1, 2);
+    assert_true(tarn_is_contiguous(a));
+    assert_int_equal(tarn_stride(a, 1), 1);
+    EXPECT(tarn_matmul(a, tarn_eye(tm, TARN_F64, 4)), 0, 1, 2, 3, 4, 5, 6, 7);
+    EXPECT(tarn_add(a, a), 0, 2, 4, 6, 8, 10, 12, 14);
+    EXPECT(tarn_sum(a, TARN_AXES(2)), 6, 22);
+    EXPECT(tarn_affine(a, tarn_eye(tm, TARN_F64, 4), NULL), 0, 1, 2, 3, 4, 5, 6, 7);
 }
 
 /* ---- what operations refuse */
@@ -497,6 +515,7 @@ int main(void)
         TEST(dropout_depends_on_seed_and_stream_alone),
         TEST(products_of_every_size_and_order),
         TEST(transposed_operands_are_not_copied),
+        TEST(strides_of_single_rows_are_not_read),
         TEST(wrong_types),
         TEST(null_operands),
         TEST(wrong_shapes),

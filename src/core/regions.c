@@ -39,10 +39,10 @@ static bool grow_chunk_table(tarn_pool *pool)
 {
     if (pool->n_chunks < pool->chunk_capacity) return true;
     const uint32_t capacity = pool->chunk_capacity == 0 ? 8 : pool->chunk_capacity * 2;
-    tarn__block_record **chunks = tarn__system_take(pool, capacity * sizeof(*chunks));
+    tarn__block_record **chunks = tarn__system_take(pool, capacity * sizeof(tarn__block_record *));
     if (chunks == NULL) return false;
     for (uint32_t i = 0; i < pool->n_chunks; i++) chunks[i] = pool->chunks[i];
-    tarn__system_give(pool, pool->chunks, pool->chunk_capacity * sizeof(*chunks));
+    tarn__system_give(pool, pool->chunks, pool->chunk_capacity * sizeof(tarn__block_record *));
     pool->chunks = chunks;
     pool->chunk_capacity = capacity;
     return true;
@@ -154,7 +154,7 @@ void tarn__regions_end(tarn_pool *pool)
     for (uint32_t i = 0; i < pool->n_chunks; i++)
         tarn__system_give(pool, pool->chunks[i],
                           TARN__BLOCKS_PER_CHUNK * sizeof(tarn__block_record));
-    tarn__system_give(pool, pool->chunks, pool->chunk_capacity * sizeof(*pool->chunks));
+    tarn__system_give(pool, pool->chunks, pool->chunk_capacity * sizeof(tarn__block_record *));
     tarn__slab_end(&pool->regions_slab);
 }
 

@@ -30,6 +30,7 @@ void *tarn__slab_take(tarn__slab *slab)
         const size_t n = (CHUNK_BYTES - CHUNK_HEADER) / slab->record_bytes;
         for (size_t i = n; i-- > 0;) link_free(slab, chunk + CHUNK_HEADER + i * slab->record_bytes);
     }
+    TARN_ASSERT(slab->free != NULL);
     void *record = slab->free;
     slab->free = *(void **)record;
     slab->taken++;
