@@ -18,6 +18,8 @@ enum { TEST_BATCH = 1000 };
 /* Mean and deviation of the bytes of MNIST's training images: inputs become numbers around 0. */
 static const double pixel_mean = 33.32, pixel_deviation = 78.57;
 
+static const double sgd_momentum = 0.9;
+
 typedef struct training {
     tarn_manager *tm;
     tarn_module *net;
@@ -33,7 +35,7 @@ typedef struct training {
 static tarn_optimizer *create_optimizer(tarn_module *net, const mnist_options *o)
 {
     if (o->optimizer == MNIST_SGD) {
-        return tarn_sgd_create(net, &(tarn_sgd_options){ .lr = o->lr, .momentum = 0.9 });
+        return tarn_sgd_create(net, &(tarn_sgd_options){ .lr = o->lr, .momentum = sgd_momentum });
     }
     if (o->optimizer == MNIST_ADAM) {
         return tarn_adam_create(net, &(tarn_adam_options){ .lr = o->lr });
@@ -64,14 +66,23 @@ static void create_net(training *t, const mnist_data *data, const mnist_options 
     t->net = tarn_module_create(t->tm);
     t->mlp = tarn_mlp_create(t->net, "mlp", sizes, n, NULL);
     t->optimizer = create_optimizer(t->net, o);
+}
 
+/* What is about to be trained, on what and how. */
+static void print_header(const training *t, const mnist_data *data, const mnist_options *o)
+{
     const tarn_runtime_info info = tarn_runtime_get_info();
-    printf("network ");
-    for (int i = 0; i < n; i++) printf("%s%lld", i > 0 ? "-" : "", (long long)sizes[i]);
-    printf(", %lld parameters; BLAS on %d thread%s (%s)\n", (long long)tarn_module_numel(t->net),
-           info.blas_threads, info.blas_threads == 1 ? "" : "s", info.blas_core);
-    printf("%s, learning rate %g, batches of %lld, seed %" PRIu64 "\n\n",
-           mnist_optimizer_name(o->optimizer), o->lr, (long long)o->batch, o->seed);
+    mnist_data_print(data);
+    printf("network %lld",
+           (long long)(tarn_dim(data->train.images, 1) * tarn_dim(data->train.images, 2)));
+    for (int i = 0; i < o->n_hidden; i++) printf("-%lld", (long long)o->hidden[i]);
+    printf("-%d, %lld parameters; BLAS on %d thread%s (%s)\n", MNIST_CLASSES,
+           (long long)tarn_module_numel(t->net), info.blas_threads,
+           info.blas_threads == 1 ? "" : "s", info.blas_core);
+    printf("%s", mnist_optimizer_name(o->optimizer));
+    if (o->optimizer == MNIST_SGD) printf(" with momentum %g", sgd_momentum);
+    printf(", learning rate %g falling to 0 along a cosine, batches of %lld, seed %" PRIu64 "\n\n",
+           o->lr, (long long)o->batch, o->seed);
 }
 
 /* ---- training */
@@ -152,24 +163,64 @@ static bool run(training *t, const mnist_options *o, double *accuracy)
 
 /* ---- what memory did */
 
+/* A number of bytes in the largest unit of which there is one. */
+static const char *human(char text[16], double bytes)
+{
+    static const char *const units[] = { "B", "KiB", "MiB", "GiB", "TiB" };
+    int unit = 0;
+    for (; bytes >= 1024 && unit < 4; unit++) bytes /= 1024;
+    snprintf(text, 16, "%.*f %s", unit == 0 ? 0 : 2, bytes, units[unit]);
+    return text;
+}
+
+static void print_columns(const char *title, const char *first, const char *second)
+{
+    printf("%-30s %14s %14s\n", title, first, second);
+}
+
+static void print_counts(const char *what, uint64_t now, uint64_t peak)
+{
+    printf("  %-28s %14" PRIu64 " %14" PRIu64 "\n", what, now, peak);
+}
+
 static void print_bytes(const char *what, size_t now, size_t peak)
 {
-    const double mib = 1024 * 1024;
-    printf("  %-26s %9.2f MiB %9.2f MiB\n", what, (double)now / mib, (double)peak / mib);
+    char first[16], second[16];
+    printf("  %-28s %14s %14s\n", what, human(first, (double)now), human(second, (double)peak));
+}
+
+static void print_total(const char *what, uint64_t n)
+{
+    printf("  %-28s %14" PRIu64 "\n", what, n);
 }
 
 static void print_memory(const tarn_manager *tm)
 {
     const tarn_manager_stats m = tarn_manager_get_stats(tm);
     const tarn_pool_stats s = tarn_pool_get_stats(tarn_manager_pool(tm));
-    printf("\n%-28s %13s %13s\n", "memory", "now", "peak");
-    print_bytes("requested by tensors", s.current_usage, s.peak_usage);
+    char saved[16];
+    printf("\n");
+    print_columns("memory manager", "now", "peak");
+    print_counts("tensors", m.active, m.peak);
+    print_bytes("memory of tensors", m.total_memory, m.peak_memory);
+    print_columns("", "in total", "");
+    print_total("tensors created", m.created);
+    print_total("tensors released", m.released);
+    printf("\n");
+    print_columns("memory pool", "now", "peak");
+    print_bytes("requested", s.current_usage, s.peak_usage);
     print_bytes("in use, as whole blocks", s.in_use, s.peak_in_use);
     print_bytes("reserved from the system", s.reserved, s.peak_reserved);
-    printf("  %-26s %13" PRIu64 " %13" PRIu64 "\n", "tensors", m.active, m.peak);
-    printf("%" PRIu64 " acquisitions, %.2f%% served by blocks used before; %" PRIu64
-           " calls to the system for memory\n\n",
-           s.allocations, 100 * s.hit_ratio, s.system_allocations);
+    print_bytes("cached for reuse", s.cached, s.peak_cached);
+    print_columns("", "in total", "share");
+    print_total("acquisitions", s.allocations);
+    printf("  %-28s %14" PRIu64 " %13.2f%%\n", "reused blocks (hits)", s.pool_allocations,
+           100 * s.hit_ratio);
+    print_total("releases", s.releases);
+    printf("  %-28s %14s\n", "memory saved by reuse", human(saved, (double)s.memory_saved));
+    print_total("system calls to reserve", s.system_allocations);
+    print_total("system calls to give back", s.system_releases);
+    printf("\n");
 }
 
 static bool report(const training *t, const mnist_options *o, double accuracy)
@@ -181,7 +232,8 @@ static bool report(const training *t, const mnist_options *o, double accuracy)
     return true;
 }
 
-/* Returns how the program shall exit. */
+/* Prints nothing before all that was asked for is known to be possible. Returns how the program
+ * shall exit. */
 static int learn(training *t, const mnist_options *o)
 {
     mnist_data data;
@@ -202,6 +254,7 @@ static int learn(training *t, const mnist_options *o)
     if (!tarn_ok(t->tm)) return !mnist_fail("%s", tarn_error_message(t->tm));
     if (o->json != NULL && (t->json = fopen(o->json, "w")) == NULL)
         return !mnist_fail("%s cannot be made", o->json);
+    print_header(t, &data, o);
     return run(t, o, &accuracy) && report(t, o, accuracy) ? 0 : 1;
 }
 

@@ -143,18 +143,24 @@ bool mnist_data_load(mnist_data *data, tarn_manager *tm, const char *directory, 
     if (!asked) directory = usual;
     const int found = generated ? 0 : find_files(paths, directory, &missing);
 
-    if (found == 0 && (generated || !asked)) {
-        if (!load_drawn(data, tm)) return false;
-        printf("generated digits, drawn by this program (%s)\n",
-               generated ? "as asked for"
-                         : "MNIST is not in data/mnist; scripts/get-mnist downloads it");
+    data->directory = NULL;
+    data->generated = generated;
+    if (found == 0 && (generated || !asked)) return load_drawn(data, tm);
+    if (found < N_FILES) return fail_missing(directory, missing);
+    data->directory = directory;
+    return load_files(data, tm, paths);
+}
+
+void mnist_data_print(const mnist_data *data)
+{
+    if (data->directory != NULL) {
+        printf("MNIST from %s\n", data->directory);
     } else {
-        if (found < N_FILES) return fail_missing(directory, missing);
-        if (!load_files(data, tm, paths)) return false;
-        printf("MNIST from %s\n", directory);
+        printf("generated digits, drawn by this program (%s)\n",
+               data->generated ? "as asked for"
+                               : "MNIST is not in data/mnist; scripts/get-mnist downloads it");
     }
     printf("%lld training and %lld test images of %lldx%lld\n",
            (long long)tarn_dim(data->train.images, 0), (long long)tarn_dim(data->test.images, 0),
            (long long)tarn_dim(data->train.images, 1), (long long)tarn_dim(data->train.images, 2));
-    return true;
 }

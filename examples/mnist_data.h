@@ -18,12 +18,17 @@ typedef struct mnist_set {
 
 typedef struct mnist_data {
     mnist_set train, test;
+    const char *directory; /* where the files are; NULL: the digits were drawn */
+    bool generated;        /* drawn because that was asked for */
 } mnist_data;
 
-/* Loads the data and says on stdout what it is. It comes from `directory` if that is not NULL, else
+/* Loads the data. It comes from `directory` if that is not NULL, else
  * from $TARN_MNIST_DIR, else from data/mnist; if there is none, or if `generated`, the digits are
  * drawn. False, with one line on stderr, if that fails. The tensors belong to the manager's open
  * scope. */
 bool mnist_data_load(mnist_data *data, tarn_manager *tm, const char *directory, bool generated);
+
+/* Says on stdout what the data is, in two lines. */
+void mnist_data_print(const mnist_data *data);
 
 #endif

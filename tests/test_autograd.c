@@ -490,7 +490,7 @@ static void frozen_leaves_get_nothing(void **state)
     tarn_tensor *x = LEAF(tm, 2, 3), *w = LEAF(tm, 5, 7);
     backward(total(tarn_mul(x, w)));
     EXPECT_GRAD(w, 2, 3);
-    check_status(tarn_freeze(w), TARN_OK);
+    check_status(tarn_stop_grad(w), TARN_OK);
     assert_false(tarn_requires_grad(w));
     assert_false(tarn_has_grad(w));
     tarn_zero_grad(x);
@@ -504,12 +504,12 @@ static void frozen_leaves_get_nothing(void **state)
         tm, TARN_ESTATE,
         "tarn_zero_grad: [2] requires no gradient: tarn_require_grad before the forward pass");
 
-    check_status(tarn_freeze(w), TARN_OK); /* again is fine */
+    check_status(tarn_stop_grad(w), TARN_OK); /* again is fine */
 
     /* Between forward and backward, too; and thawed again. */
     assert_ptr_equal(tarn_require_grad(w), w);
     tarn_tensor *loss = total(tarn_mul(x, tarn_mul(w, w)));
-    check_status(tarn_freeze(w), TARN_OK);
+    check_status(tarn_stop_grad(w), TARN_OK);
     tarn_zero_grad(x);
     backward(loss);
     EXPECT_GRAD(x, 25, 49);
@@ -548,13 +548,13 @@ static void what_cannot_be_a_leaf(void **state)
     check_error(tm, TARN_ESTATE,
                 "tarn_require_grad: [2] was computed by a recorded operation: use tarn_detach "
                 "for a leaf with its values");
-    check_status(tarn_freeze(y), TARN_ESTATE);
+    check_status(tarn_stop_grad(y), TARN_ESTATE);
     check_error(tm, TARN_ESTATE,
-                "tarn_freeze: [2] was computed by an operation: only leaves have a gradient");
+                "tarn_stop_grad: [2] was computed by an operation: only leaves have a gradient");
     assert_null(tarn_grad(y));
     tarn_clear_error(tm);
     assert_null(tarn_require_grad(NULL));
-    check_status(tarn_freeze(NULL), TARN_EARG);
+    check_status(tarn_stop_grad(NULL), TARN_EARG);
     check_status(tarn_zero_grad(NULL), TARN_EARG);
     assert_null(tarn_grad(NULL));
     assert_false(tarn_has_grad(NULL));

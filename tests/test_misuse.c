@@ -561,9 +561,9 @@ static void asks_for_gradients_that_are_not_there(void **state)
     refused(p, TARN_ESTATE,
             "tarn_grad: [4,8] was computed by an operation: only leaves have a "
             "gradient");
-    check_status(tarn_freeze(hidden), TARN_ESTATE);
+    check_status(tarn_stop_grad(hidden), TARN_ESTATE);
     refused(p, TARN_ESTATE,
-            "tarn_freeze: [4,8] was computed by an operation: only leaves have a "
+            "tarn_stop_grad: [4,8] was computed by an operation: only leaves have a "
             "gradient");
 }
 

@@ -274,7 +274,7 @@ static void test_zero_grad(void **state)
     assert_true(((const float *)tarn_data(tarn_grad(p)))[2] == 6);
     assert_true(((const float *)tarn_data(tarn_grad(q)))[2] == 12);
 
-    assert_int_equal(tarn_freeze(p), TARN_OK);
+    assert_int_equal(tarn_stop_grad(p), TARN_OK);
     tarn_module_zero_grad(root);
     assert_true(tarn_ok(f->tm));
     assert_false(tarn_has_grad(q));

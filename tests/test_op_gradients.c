@@ -217,8 +217,8 @@ static void check_added_twice(tarn_manager *tm, op_trial *t)
 {
     if (!is_differentiable(t)) return;
     for (int dtype = TARN_F32; dtype <= TARN_F64; dtype++) {
-        gradients once = differentiate(tm, t, (tarn_dtype)dtype, layout, ~0u, DRAWN, 1);
-        gradients twice = differentiate(tm, t, (tarn_dtype)dtype, layout, ~0u, DRAWN, 2);
+        gradients once = differentiate(tm, t, (tarn_dtype)dtype, OP_PLAIN, ~0u, DRAWN, 1);
+        gradients twice = differentiate(tm, t, (tarn_dtype)dtype, OP_PLAIN, ~0u, DRAWN, 2);
         const double unit = dtype == TARN_F32 ? 0x1p-24 : 0x1p-53;
         for (int i = 0; i < t->n; i++) {
             double largest = 0;
@@ -255,7 +255,7 @@ static op_trial written_out(const op_trial *t, tarn_shape shape)
 /* The gradient of an operand that broadcasts is that of all its repetitions, summed. */
 static void check_repeated(tarn_manager *tm, op_trial *t)
 {
-    if (t->n != 2 || t->c->values[1] == OP_LABELS || strcmp(t->c->op, "matmul") == 0) return;
+    if (t->c->n != 2 || t->c->values[1] == OP_LABELS || strcmp(t->c->op, "matmul") == 0) return;
     op_array y, magnitude;
     t->c->reference(t->in, &t->v, &y, &magnitude);
     if (y.shape.ndim > 0) {

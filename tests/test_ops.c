@@ -328,7 +328,8 @@ static void transposed_operands_are_not_copied(void **state)
     assert_int_equal(tarn_manager_get_stats(tm).created, before + 1);
 }
 
-/* A view of shape (2,1,4) whose axis of size 1 has the stride 1: without gaps, but its rows are not where strides say. */
+/* A view of shape (2,1,4) whose axis of size 1 has the stride 1: without gaps, but its rows are not
+ * where strides say. */
 static void strides_of_single_rows_are_not_read(void **state)
 {
     tarn_manager *tm = MANAGER(state);

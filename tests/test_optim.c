@@ -229,7 +229,7 @@ static void test_frozen(void **state)
     tarn_optimizer *sgd = tarn_sgd_create(root, &(tarn_sgd_options){ .lr = 1 });
     give(p, 0.25);
     give(q, 0.25);
-    assert_int_equal(tarn_freeze(q), TARN_OK);
+    assert_int_equal(tarn_stop_grad(q), TARN_OK);
     assert_int_equal(tarn_optimizer_step(sgd), TARN_OK);
     tarn_optimizer_zero_grad(sgd);
     assert_true(tarn_ok(f->tm));

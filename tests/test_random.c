@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * test_random.c - the counter-based generator against known answers, and the distributions of what
  * is drawn from it. */
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -131,6 +132,16 @@ static void bounds(void **state)
     }
     tarn__fill_uniform_f32(f32, 10, 5, 5, 3);
     for (size_t i = 0; i < 10; i++) assert_true(f32[i] == 5);
+
+    /* high - low is more than a double can hold. */
+    static double f64[DRAWS];
+    double sum = 0;
+    tarn__fill_uniform_f64(f64, DRAWS, -DBL_MAX, DBL_MAX, 3);
+    for (size_t i = 0; i < DRAWS; i++) {
+        assert_true(f64[i] >= -DBL_MAX && f64[i] < DBL_MAX);
+        sum += f64[i] / DBL_MAX / DRAWS;
+    }
+    assert_true(fabs(sum) < 6 * sqrt(1.0 / 3 / DRAWS));
 }
 
 /* Each value of a small range comes as often as chance allows (six deviations of a binomial). */

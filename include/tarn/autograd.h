@@ -21,14 +21,16 @@ TARN_API tarn_tensor *tarn_require_grad(tarn_tensor *t);
 
 /* Stops gradients to a leaf: a frozen parameter. Its gradient, if any, is let go. Fails:
  * TARN_ESTATE if t is no leaf. */
-TARN_API tarn_status tarn_freeze(tarn_tensor *t);
+TARN_API tarn_status tarn_stop_grad(tarn_tensor *t);
 
 /* True if t is a leaf that requires a gradient or was computed from one. */
 TARN_API bool tarn_requires_grad(const tarn_tensor *t);
 
 /* The gradient of a leaf, of its shape and type: a tensor that belongs to the leaf (do not release
- * it) and reads as zeros while nothing has arrived. Its values stay until the next write. NULL,
- * with the error held, if t requires no gradient or is no leaf (TARN_ESTATE), or memory is short.
+ * it) and reads as zeros while nothing has arrived. Its values stay until the next write. What is
+ * written into it by hand is no arrival: an optimiser's step skips it, and the next backward pass
+ * stores over it. NULL, with the error held, if t requires no gradient or is no leaf (TARN_ESTATE),
+ * or memory is short.
  */
 TARN_API tarn_tensor *tarn_grad(tarn_tensor *t);
 

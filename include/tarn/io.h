@@ -21,8 +21,11 @@ TARN_API tarn_tensor *tarn_idx_load(tarn_manager *tm, const char *path);
 
 /* Writes a U8, I32, F32 or F64 tensor as an IDX file, compressed if the name ends in ".gz". The
  * file appears whole or not at all: it is written beside its place, synchronised, and renamed over
- * what was there. Fails, with the error held: TARN_EARG, TARN_EDTYPE for other types, TARN_ELIMIT
- * for sizes beyond 32 bits, TARN_EIO. */
+ * what was there, whose permissions it keeps (not its owner, nor its other hard links). A symbolic
+ * link stays: the file it leads to is replaced. Fails, with the error held and what was there as it
+ * was: TARN_EARG; TARN_EDTYPE for other types; TARN_ELIMIT for sizes beyond 32 bits; TARN_EIO if
+ * the file cannot be written, is there and no regular file, or is a symbolic link to nothing or in
+ * a circle. Of these, a directory that cannot be synchronised is found only after the renaming. */
 TARN_API tarn_status tarn_idx_save(tarn_tensor *t, const char *path);
 
 TARN_END_DECLS

@@ -55,7 +55,7 @@ typedef struct tarn_block {
     void *data;   /* 64-byte aligned; NULL in an empty block */
     size_t bytes; /* as requested; the block's capacity may be larger */
     uint32_t id;
-    uint32_t generation;
+    uint64_t generation;
 } tarn_block;
 
 typedef enum tarn_fill {

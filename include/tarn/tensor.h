@@ -123,7 +123,8 @@ TARN_API const void *tarn_data(tarn_tensor *t);
 
 /* The elements, for writing. Marks the storage as changed: a backward pass that had saved it
  * becomes an error, never a wrong gradient. Fails as tarn_data does; TARN_ESTATE for an expanded
- * view, in which one element stands for several; any held error if the tensor is a parameter. */
+ * view, in which one element stands for several; any held error if the tensor is a leaf, or belongs
+ * to a module or loader. */
 TARN_API void *tarn_data_mut(tarn_tensor *t);
 
 /* The value of a tensor of one element; NaN for NULL, an ended tensor, or another size (TARN_ESHAPE
@@ -153,8 +154,9 @@ TARN_API tarn_tensor *tarn_retain(tarn_tensor *t);
  * belong to others: TARN_ESTATE is then held. */
 TARN_API void tarn_release(tarn_tensor *t);
 
-/* Moves the handle to the scope around the innermost open one and returns it. Parameters, batches
- * and gradients stay where they are. */
+/* Moves the handle from the innermost open scope to the one around it, and returns it; the
+ * operations that lead to it stay recorded. Handles of scopes further out, and parameters, batches
+ * and gradients, stay where they are. */
 TARN_API tarn_tensor *tarn_escape(tarn_tensor *t);
 
 /* Keeps the values readable until the handle's own scope ends, even after tarn_backward. Returns t.

@@ -14,8 +14,9 @@
 typedef struct pass {
     tarn_manager *tm;
     tarn__tape *tape;
-    tarn__node *last; /* the loss's */
-    uint32_t id;
+    tarn__node *last;  /* the loss's */
+    tarn__node *first; /* the oldest that leads to it */
+    uint64_t id;
     bool keep_graph;
 } pass;
 
@@ -30,11 +31,13 @@ static bool gets_gradient(const tarn__node *node, int i)
 
 /* ---- mark and check */
 
-static tarn_status check_saved(const tarn__node *node)
+/* Checks what the node saved, and notes that this pass will read it. */
+static tarn_status check_saved(const pass *p, const tarn__node *node)
 {
     for (int i = 0; i <= TARN__MAX_OPERANDS; i++) {
         if ((node->saved >> i & 1) == 0) continue;
         const tarn_tensor *t = tarn__node_tensor(node, i);
+        t->storage->saved_in = p->id;
         if (t->storage->version == node->versions[i]) continue;
         char text[TARN__DESCRIPTION_BYTES];
         return tarn__fail(t->manager, TARN_ESTATE,
@@ -56,27 +59,59 @@ static tarn_status check_freed(const tarn_tensor *t)
                       tarn__describe(t, text));
 }
 
-static tarn_status mark(pass *p)
+static tarn_status mark_node(pass *p, const tarn__node *node)
 {
-    p->last->pass = p->id;
-    for (tarn__node *node = p->last; node != NULL; node = node->prev) {
-        if (!reached(p, node)) continue;
-        tarn_status status = check_saved(node);
-        for (int i = 0; i < node->op->arity && status == TARN_OK; i++) {
-            const tarn_tensor *t = node->in[i];
-            if (t == NULL) continue;
-            if ((node->wanted >> i & 1) != 0) status = check_freed(t);
-            if (t->node != NULL) t->node->pass = p->id;
-        }
-        if (status != TARN_OK) return status;
+    tarn_status status = check_saved(p, node);
+    for (int i = 0; i < node->op->arity && status == TARN_OK; i++) {
+        const tarn_tensor *t = node->in[i];
+        if (t == NULL) continue;
+        if ((node->wanted >> i & 1) != 0) status = check_freed(t);
+        if (t->node == NULL) continue;
+        t->node->pass = p->id;
+        if (t->node->position < p->first->position) p->first = t->node;
+    }
+    return status;
+}
+
+/* The pass may not write a gradient that it also reads. */
+static tarn_status check_leaves(const pass *p, const tarn__node *node)
+{
+    for (int i = 0; i < node->op->arity; i++) {
+        const tarn_tensor *t = node->in[i];
+        if (!gets_gradient(node, i) || t->grad == NULL) continue;
+        if (t->grad->storage->saved_in != p->id) continue;
+        char text[TARN__DESCRIPTION_BYTES];
+        return tarn__fail(
+            t->manager, TARN_ESTATE,
+            "tarn_backward: the loss depends on the gradient of %s, to which this pass "
+            "would add: compute with a copy of it, such as tarn_add_scalar(g, 0)",
+            tarn__describe(t, text));
     }
     return TARN_OK;
+}
+
+/* The node before, as far as the pass reaches. */
+static tarn__node *before(const pass *p, const tarn__node *node)
+{
+    return node == p->first ? NULL : node->prev;
+}
+
+static tarn_status mark(pass *p)
+{
+    tarn_status status = TARN_OK;
+    p->first = p->last;
+    p->last->pass = p->id;
+    for (tarn__node *n = p->last; n != NULL && status == TARN_OK; n = before(p, n))
+        if (reached(p, n)) status = mark_node(p, n);
+    for (tarn__node *n = p->last; n != NULL && status == TARN_OK; n = before(p, n))
+        if (reached(p, n)) status = check_leaves(p, n);
+    return status;
 }
 
 /* Ends the handles in between. */
 static void spend(const pass *p)
 {
-    for (tarn__node *node = p->last->prev; node != NULL; node = node->prev) {
+    for (tarn__node *node = before(p, p->last); node != NULL; node = before(p, node)) {
         tarn_tensor *t = node->out;
         if (reached(p, node) && !t->kept && t->retains == 0 && t->owner != TARN__OWNER_OBJECT)
             tarn__tensor_spend(t);
@@ -185,7 +220,7 @@ static tarn_status run_node(const pass *p, tarn__node *node)
 /* Empties the gradients of the leaves of reached nodes from the loss down to `stop`. */
 static void empty_leaves(const pass *p, const tarn__node *stop)
 {
-    for (tarn__node *node = p->last; node != NULL; node = node->prev) {
+    for (tarn__node *node = p->last; node != NULL; node = before(p, node)) {
         for (int i = 0; i < node->op->arity && reached(p, node); i++) {
             tarn_tensor *t = node->in[i];
             if (gets_gradient(node, i) && t->node == NULL) tarn__leaf_empty(t);
@@ -198,21 +233,25 @@ static void empty_leaves(const pass *p, const tarn__node *stop)
  * are kept. */
 static void finish(const pass *p, bool keep)
 {
-    for (tarn__node *node = p->last, *prev; node != NULL; node = prev) {
-        prev = node->prev;
+    p->tape->finishing = true;
+    for (tarn__node *node = p->last, *next; node != NULL; node = next) {
+        next = before(p, node);
         if (!reached(p, node)) continue;
         if (node->dout != NULL) tarn__unref(node->dout);
         node->dout = NULL;
         if (!keep) tarn__node_free(p->tape, node);
     }
+    p->tape->finishing = false;
 }
 
 static tarn_status walk(const pass *p)
 {
-    for (tarn__node *node = p->last; node != NULL; node = node->prev) {
+    for (tarn__node *node = p->last; node != NULL; node = before(p, node)) {
         if (!reached(p, node)) continue;
         TARN_ASSERT(node->dout != NULL);
+        p->tm->label = node->op->name; /* for an error that tells where memory ended */
         const tarn_status status = run_node(p, node);
+        p->tm->label = NULL;
         if (status != TARN_OK) {
             empty_leaves(p, node);
             finish(p, false);

@@ -42,15 +42,15 @@ static bool check_leaf(const tarn_tensor *t, const char *caller)
     return false;
 }
 
-tarn_status tarn_freeze(tarn_tensor *t)
+tarn_status tarn_stop_grad(tarn_tensor *t)
 {
     if (t == NULL) return TARN_EARG;
-    if (!tarn__readable(t, "tarn_freeze")) return TARN_ESTALE;
+    if (!tarn__readable(t, "tarn_stop_grad")) return TARN_ESTALE;
     if (is_leaf(t) && !t->requires_grad) return TARN_OK;
-    if (!check_leaf(t, "tarn_freeze")) return TARN_ESTATE;
+    if (!check_leaf(t, "tarn_stop_grad")) return TARN_ESTATE;
     t->requires_grad = false;
     t->grad_state = TARN__GRAD_EMPTY;
-    if (t->grad != NULL) tarn__tensor_end(t->grad, TARN__ENDED_BY_RELEASE);
+    if (t->grad != NULL) tarn__tensor_end(t->grad, TARN__ENDED_BY_OWNER);
     t->grad = NULL;
     return TARN_OK;
 }

@@ -76,6 +76,24 @@ static tarn_status record(tarn_manager *tm, const tarn__op *op, tarn_tensor *con
     return TARN_OK;
 }
 
+/* A node whose output only the node itself refers to cannot be reached by any backward pass.
+ * Freeing it may orphan others in turn; a list instead of a recursion keeps the C stack flat. */
+static void orphan(tarn_tensor *out)
+{
+    tarn__tape *tape = out->manager->tape;
+    if (tape->finishing) return;
+    out->node->next_orphan = tape->orphans;
+    tape->orphans = out->node;
+    if (tape->draining) return;
+    tape->draining = true;
+    while (tape->orphans != NULL) {
+        tarn__node *node = tape->orphans;
+        tape->orphans = node->next_orphan;
+        tarn__node_free(tape, node);
+    }
+    tape->draining = false;
+}
+
 static uint64_t mark(const tarn_manager *tm) { return ((const tarn__tape *)tm->tape)->position; }
 static uint64_t length(const tarn_manager *tm) { return ((const tarn__tape *)tm->tape)->length; }
 
@@ -105,6 +123,7 @@ static const tarn__recorder tape_recorder = {
     .record = record,
     .mark = mark,
     .truncate = truncate,
+    .orphan = orphan,
     .length = length,
     .destroy = destroy,
 };

@@ -15,9 +15,10 @@ typedef struct tarn__node {
     const tarn__op *op;
     tarn_tensor *in[TARN__MAX_OPERANDS]; /* referenced */
     tarn_tensor *out;                    /* referenced */
+    struct tarn__node *next_orphan;
     tarn_tensor *dout; /* owned, during backward: what has arrived of the output's gradient */
     uint64_t position; /* counts the nodes ever recorded */
-    uint32_t pass;     /* the last backward pass that reached it */
+    uint64_t pass;     /* the last backward pass that reached it */
     uint32_t versions[TARN__MAX_OPERANDS + 1]; /* of what is saved; the last is the output's */
     uint8_t saved;                             /* TARN__USES_* bits */
     uint8_t wanted; /* bit i: operand i required a gradient when this was recorded */
@@ -29,7 +30,10 @@ typedef struct tarn__tape {
     tarn__node *first, *last;
     uint64_t position; /* of the last node recorded */
     uint64_t length;
-    uint32_t pass;
+    uint64_t pass;
+    tarn__node *orphans; /* nodes to be freed, linked through next_orphan */
+    bool draining;       /* they are being freed */
+    bool finishing;      /* a backward pass is freeing all that it reached */
 } tarn__tape;
 
 /* The manager's tape, made and installed at the first call; NULL with TARN_ENOMEM held. */

@@ -156,3 +156,12 @@ tarn__block_record *tarn__bucket_search(tarn_pool *pool, size_t bytes, unsigned 
     }
     return best;
 }
+
+tarn__block_record *tarn__bucket_last_resort(tarn_pool *pool, size_t bytes, unsigned class_index)
+{
+    if (bytes > TARN__SMALL_MAX) return NULL;
+    const unsigned c = next_occupied(pool, class_index);
+    return c < TARN__N_CLASSES && pool->buckets[c].capacity <= TARN__SMALL_MAX
+               ? pool->buckets[c].first
+               : NULL;
+}

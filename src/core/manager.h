@@ -29,6 +29,8 @@ typedef struct tarn__recorder {
     /* Forgets what was recorded after `mark`, unless something it computed now belongs to a scope
      * above `depth`. */
     void (*truncate)(tarn_manager *tm, uint64_t mark, uint32_t depth);
+    /* Told of a tensor to which only the recorded operation that made it still refers. */
+    void (*orphan)(tarn_tensor *out);
     uint64_t (*length)(const tarn_manager *tm);
     void (*destroy)(tarn_manager *tm);
 } tarn__recorder;

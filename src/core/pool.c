@@ -19,6 +19,7 @@ static tarn_status complete_options(tarn_pool_options *o)
     if (o->growth_factor == 0.0) o->growth_factor = 2.0;
     if (o->max_capacity == 0) o->max_capacity = TARN_UNLIMITED;
     if (!isfinite(o->growth_factor) || o->growth_factor < 1.0) return TARN_EARG;
+    if (o->max_capacity == TARN_NONE) return TARN_EARG;
     if (o->initial_capacity > o->max_capacity) return TARN_EARG;
     if (o->system != NULL && (o->system->reserve == NULL || o->system->release == NULL))
         return TARN_EARG;
@@ -86,19 +87,21 @@ static tarn__block_record *find_block(tarn_pool *pool, size_t bytes, bool *reuse
         large == 0 ? &pool->buckets[class_index] : tarn__dynamic_find(pool, large);
     tarn__block_record *block = bucket != NULL ? bucket->first : NULL;
     if (block == NULL) block = tarn__bucket_search(pool, bytes, class_index);
-    *reused = block != NULL;
-    if (block != NULL) {
-        tarn__bucket_remove(pool, block);
-        tarn__region_enter(pool, block->region);
-        return block;
-    }
     const bool known = bucket != NULL;
-    if (!known) bucket = tarn__dynamic_make(pool, large);
-    const bool made = !known && bucket != NULL;
+    if (block == NULL && !known) bucket = tarn__dynamic_make(pool, large);
+    const bool made = block == NULL && !known && bucket != NULL;
     if (bucket == NULL && class_index < TARN__N_CLASSES) bucket = &pool->buckets[class_index];
-    if (bucket == NULL) return NULL;
-    block = tarn__carve(pool, bucket, bucket->capacity);
-    if (block == NULL && made) tarn__dynamic_drop_last(pool, bucket);
+    *reused = block != NULL;
+    if (block == NULL && bucket != NULL) {
+        block = tarn__carve(pool, bucket, bucket->capacity);
+        if (block != NULL) return block;
+        if (made) tarn__dynamic_drop_last(pool, bucket);
+        block = tarn__bucket_last_resort(pool, bytes, class_index);
+        *reused = block != NULL;
+    }
+    if (block == NULL) return NULL;
+    tarn__bucket_remove(pool, block);
+    tarn__region_enter(pool, block->region);
     return block;
 }
 
@@ -158,6 +161,7 @@ tarn_status tarn_pool_acquire(tarn_pool *pool, size_t bytes, tarn_fill fill, tar
     s->in_use += block->capacity;
     s->cached -= block->capacity;
     tarn__note_peaks(s);
+    if (s->in_use > pool->high_in_use) pool->high_in_use = s->in_use;
     *out = (tarn_block){ block->data, bytes, block->id, block->generation };
     return TARN_OK;
 }
@@ -168,7 +172,7 @@ tarn_status tarn_pool_acquire(tarn_pool *pool, size_t bytes, tarn_fill fill, tar
 static size_t cache_limit(const tarn_pool *pool)
 {
     size_t limit = pool->options.cache_limit;
-    if (limit == 0) limit = DEFAULT_CACHE + pool->stats.peak_in_use;
+    if (limit == 0) limit = DEFAULT_CACHE + pool->high_in_use;
     if (limit == TARN_NONE) limit = 0;
     if (!tarn__size_add(limit, pool->options.initial_capacity, &limit)) limit = SIZE_MAX;
     return limit;

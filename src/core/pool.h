@@ -51,7 +51,7 @@ typedef struct tarn__block_record {
     struct tarn__block_record *sibling; /* the next block of its region */
     struct tarn__region *region;
     uint32_t id;
-    uint32_t generation; /* counts acquisitions; never goes back */
+    uint64_t generation; /* counts acquisitions; never goes back */
     uint16_t bucket;
     uint8_t state; /* a tarn__block_state */
 } tarn__block_record;
@@ -62,7 +62,9 @@ typedef struct tarn__region {
     size_t n_in_use; /* blocks */
     tarn__block_record *blocks;
     bool any_size;                      /* large blocks may be carved from it, too */
+    bool shared;                        /* made to be carved into several blocks */
     struct tarn__region *prev, *next;   /* among all regions */
+    struct tarn__region *next_shared;   /* among shared regions */
     struct tarn__region *older, *newer; /* among idle regions */
 } tarn__region;
 
@@ -86,7 +88,8 @@ struct tarn_pool {
     tarn__slab regions_slab;
     tarn__region *regions;
     tarn__region *oldest_idle, *newest_idle;
-    size_t next_region_bytes;
+    tarn__region *shared_regions; /* those of `regions` that are shared, linked by next_shared */
+    size_t high_in_use;           /* the most that was ever in use; no reset touches it */
 
     tarn_system system;
     tarn_pool_options options;
@@ -121,6 +124,10 @@ void tarn__bucket_remove(tarn_pool *pool, tarn__block_record *block);
 /* The smallest free block of another bucket that holds `bytes` and wastes at most an eighth of it,
  * or NULL. */
 tarn__block_record *tarn__bucket_search(tarn_pool *pool, size_t bytes, unsigned class_index);
+
+/* Where neither cap nor system allow more: any free small block that holds a small request, or
+ * NULL. */
+tarn__block_record *tarn__bucket_last_resort(tarn_pool *pool, size_t bytes, unsigned class_index);
 
 /* ---- regions (regions.c) */
 

@@ -114,6 +114,13 @@ static void release_region(tarn_pool *pool, tarn__region *region)
     tarn__slab_give(&pool->regions_slab, region);
 }
 
+static void unlink_shared(tarn_pool *pool, const tarn__region *region)
+{
+    tarn__region **link = &pool->shared_regions;
+    while (*link != region) link = &(*link)->next_shared;
+    *link = region->next_shared;
+}
+
 static void give_back(tarn_pool *pool, tarn__region *region)
 {
     for (tarn__block_record *block = region->blocks, *next; block != NULL; block = next) {
@@ -125,6 +132,7 @@ static void give_back(tarn_pool *pool, tarn__region *region)
     idle_remove(pool, region);
     *(region->prev != NULL ? &region->prev->next : &pool->regions) = region->next;
     if (region->next != NULL) region->next->prev = region->prev;
+    if (region->shared) unlink_shared(pool, region);
 
     pool->stats.reserved -= region->bytes;
     pool->stats.cached -= region->bytes;
@@ -199,10 +207,24 @@ static tarn__region *reserve_trimming(tarn_pool *pool, size_t bytes)
 static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
 static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
 
-/* How much the next region should measure after one of `bytes` bytes. */
-static size_t grown(const tarn_pool *pool, size_t bytes)
+/* A region to be carved into several blocks. */
+static tarn__region *reserve_shared(tarn_pool *pool, size_t bytes)
 {
-    const double next = (double)bytes * pool->options.growth_factor;
+    tarn__region *region = reserve(pool, bytes);
+    if (region == NULL) return NULL;
+    region->shared = true;
+    region->next_shared = pool->shared_regions;
+    pool->shared_regions = region;
+    return region;
+}
+
+/* How much the next shared region should measure: more than the largest there is. */
+static size_t wanted_bytes(const tarn_pool *pool)
+{
+    size_t largest = 0;
+    for (const tarn__region *r = pool->shared_regions; r != NULL; r = r->next_shared)
+        largest = larger(largest, r->bytes);
+    const double next = (double)largest * pool->options.growth_factor;
     if (next >= REGION_MAX) return REGION_MAX;
     return larger((size_t)next & ~(size_t)(TARN__QUANTUM - 1), REGION_MIN);
 }
@@ -211,34 +233,29 @@ static size_t grown(const tarn_pool *pool, size_t bytes)
  * least `capacity`. */
 static tarn__region *grow(tarn_pool *pool, size_t capacity)
 {
-    for (size_t bytes = pool->next_region_bytes; bytes > capacity; bytes /= 2) {
-        tarn__region *region = reserve(pool, bytes & ~(size_t)(TARN__QUANTUM - 1));
-        if (region == NULL) continue;
-        pool->next_region_bytes = grown(pool, bytes);
-        return region;
+    for (size_t bytes = wanted_bytes(pool); bytes > capacity; bytes /= 2) {
+        tarn__region *region = reserve_shared(pool, bytes & ~(size_t)(TARN__QUANTUM - 1));
+        if (region != NULL) return region;
     }
     return reserve_trimming(pool, capacity);
 }
 
 bool tarn__reserve_initial(tarn_pool *pool)
 {
-    pool->next_region_bytes = REGION_MIN;
     size_t bytes;
     if (pool->options.initial_capacity == 0) return true;
     if (!tarn__size_round_up(pool->options.initial_capacity, TARN__QUANTUM, &bytes)) return false;
-    tarn__region *region = reserve(pool, smaller(bytes, pool->options.max_capacity));
+    tarn__region *region = reserve_shared(pool, smaller(bytes, pool->options.max_capacity));
     if (region == NULL) return false;
     region->any_size = true;
     tarn__note_peaks(&pool->stats);
-    pool->next_region_bytes = grown(pool, bytes);
     return true;
 }
 
-/* A region with room for a block of this capacity that may be carved for it, or NULL. (A large
- * block fills its region.) */
+/* A region with room for a block of this capacity that may be carved for it, or NULL. */
 static tarn__region *with_room(const tarn_pool *pool, size_t capacity)
 {
-    for (tarn__region *region = pool->regions; region != NULL; region = region->next)
+    for (tarn__region *region = pool->shared_regions; region != NULL; region = region->next_shared)
         if ((region->any_size || capacity <= TARN__SMALL_MAX) &&
             region->bytes - region->carved >= capacity)
             return region;

@@ -245,17 +245,18 @@ tarn_runtime_info tarn_runtime_get_info(void)
 
     lock();
     text = &outcome_texts[runtime.outcome];
+    const tarn__cpu *cpu = known_cpu();
     info = (tarn_runtime_info){
         .version = TARN_VERSION,
         .blas = config_line(),
         .blas_core = tarn__blas_core(),
         .found_core = runtime.found_core,
-        .best_core = list_candidates(known_cpu(), candidates) > 0 ? candidates[0] : NULL,
+        .best_core = list_candidates(cpu, candidates) > 0 ? candidates[0] : NULL,
         .blas_state = text->state,
         .blas_reason = text->reason[runtime.variable_unknown],
         .blas_threads = tarn__blas_get_threads(),
         .processors = (int)sysconf(_SC_NPROCESSORS_ONLN),
-        .simd = tarn__cpu_simd(&runtime.cpu),
+        .simd = tarn__cpu_simd(cpu),
     };
     unlock();
     return info;

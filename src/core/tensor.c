@@ -23,6 +23,7 @@ static tarn__storage *storage_new(tarn_manager *tm, size_t bytes)
     }
     storage->refs = 0;
     storage->version = 0;
+    storage->saved_in = 0;
     storage->zero_pending = false;
 
     tarn_manager_stats *s = &tm->stats;
@@ -115,7 +116,10 @@ static void let_storage_go(tarn_tensor *t)
 void tarn__unref(tarn_tensor *t)
 {
     TARN_ASSERT(t->refs > 0);
-    if (--t->refs > 0) return;
+    if (--t->refs > 0) {
+        if (t->refs == 1 && t->node != NULL) t->manager->recorder->orphan(t);
+        return;
+    }
     TARN_ASSERT(t->saves == 0 && t->retains == 0);
     tarn_manager *tm = t->manager;
     let_storage_go(t);
@@ -171,6 +175,8 @@ bool tarn__readable(const tarn_tensor *t, const char *reader)
         [TARN__ENDED_BY_SCOPE] =
             "ended with its scope: move it out with tarn_escape, or hold it with "
             "tarn_retain",
+        [TARN__ENDED_BY_OWNER] =
+            "was let go by the module, loader or leaf it belonged to: hold it with tarn_retain",
     };
     char text[TARN__DESCRIPTION_BYTES];
     (void)tarn__fail(t->manager, TARN_ESTALE, "%s: tensor %s %s", reader, tarn__describe(t, text),
@@ -243,5 +249,7 @@ tarn_tensor *tarn_set_name(tarn_tensor *t, const char *name)
     const size_t n = end != NULL ? (size_t)(end - name) : NAME_BYTES - 1;
     memmove(t->name, name, n); /* name may be this tensor's own */
     t->name[n] = '\0';
+    for (char *c = t->name; *c != '\0'; c++)
+        if ((unsigned char)*c < 0x20 || *c == 0x7f) *c = '?'; /* messages are one line */
     return t;
 }

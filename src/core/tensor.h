@@ -26,6 +26,7 @@ typedef struct tarn__storage {
     tarn_block block;
     uint32_t refs;
     uint32_t version;  /* counts the writes after creation */
+    uint64_t saved_in; /* the last backward pass that will read it */
     bool zero_pending; /* reads as zeros, but the zeros are not written yet */
 } tarn__storage;
 
@@ -39,7 +40,8 @@ typedef enum tarn__ended_by {
     TARN__ALIVE,
     TARN__ENDED_BY_BACKWARD,
     TARN__ENDED_BY_RELEASE,
-    TARN__ENDED_BY_SCOPE
+    TARN__ENDED_BY_SCOPE,
+    TARN__ENDED_BY_OWNER
 } tarn__ended_by;
 
 typedef enum tarn__grad_state {

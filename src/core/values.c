@@ -69,7 +69,8 @@ const void *tarn_data(tarn_tensor *t)
 static tarn_status check_writable(const tarn_tensor *t, const char *writer)
 {
     if (!tarn__readable(t, writer)) return TARN_ESTALE;
-    if (t->requires_grad && t->node == NULL && !tarn_ok(t->manager)) return t->manager->error;
+    const bool trained = t->owner == TARN__OWNER_OBJECT || (t->requires_grad && t->node == NULL);
+    if (trained && !tarn_ok(t->manager)) return t->manager->error;
     if (!tarn__is_expanded(&t->layout)) return TARN_OK;
     char text[TARN__DESCRIPTION_BYTES];
     return tarn__fail(

@@ -130,35 +130,39 @@ static uint32_t read_u32(const unsigned char b[4])
     return (uint32_t)b[0] << 24 | (uint32_t)b[1] << 16 | (uint32_t)b[2] << 8 | b[3];
 }
 
-static tarn_status read_header(idx_reader *r, const tarn__idx_type **type, tarn_shape *shape)
+/* Reads the header. Returns the type of the elements; NULL after a failure, which is held. */
+static const tarn__idx_type *read_header(idx_reader *r, tarn_shape *shape)
 {
     unsigned char b[4 + 4 * TARN_MAX_DIMS];
     size_t got;
-    tarn_status status = reader_read(r, b, 4, &got);
-    if (status != TARN_OK) return status;
-    if (got < 4)
-        return tarn__idx_fail(&r->file, TARN_ECORRUPT, "has %zu bytes and cannot be IDX", got);
-
-    *type = NULL;
-    for (size_t i = 0; i < sizeof tarn__idx_types / sizeof tarn__idx_types[0]; i++) {
-        if (tarn__idx_types[i].code == b[2]) *type = &tarn__idx_types[i];
+    if (reader_read(r, b, 4, &got) != TARN_OK) return NULL;
+    if (got < 4) {
+        tarn__idx_fail(&r->file, TARN_ECORRUPT, "has %zu bytes and cannot be IDX", got);
+        return NULL;
     }
-    if (b[0] != 0 || b[1] != 0 || *type == NULL) {
-        return tarn__idx_fail(&r->file, TARN_ECORRUPT,
-                              "is not IDX: it begins with %02x %02x %02x %02x", (unsigned)b[0],
-                              (unsigned)b[1], (unsigned)b[2], (unsigned)b[3]);
+
+    const tarn__idx_type *type = NULL;
+    for (size_t i = 0; i < sizeof tarn__idx_types / sizeof tarn__idx_types[0]; i++) {
+        if (tarn__idx_types[i].code == b[2]) type = &tarn__idx_types[i];
+    }
+    if (b[0] != 0 || b[1] != 0 || type == NULL) {
+        tarn__idx_fail(&r->file, TARN_ECORRUPT, "is not IDX: it begins with %02x %02x %02x %02x",
+                       (unsigned)b[0], (unsigned)b[1], (unsigned)b[2], (unsigned)b[3]);
+        return NULL;
     }
     if (b[3] > TARN_MAX_DIMS) {
-        return tarn__idx_fail(&r->file, TARN_ELIMIT, "has %u dimensions; %d are possible",
-                              (unsigned)b[3], TARN_MAX_DIMS);
+        tarn__idx_fail(&r->file, TARN_ELIMIT, "has %u dimensions; %d are possible", (unsigned)b[3],
+                       TARN_MAX_DIMS);
+        return NULL;
     }
     shape->ndim = b[3];
-    status = reader_read(r, b, 4 * (size_t)shape->ndim, &got);
-    if (status != TARN_OK) return status;
-    if (got < 4 * (size_t)shape->ndim)
-        return tarn__idx_fail(&r->file, TARN_ECORRUPT, "ends inside its header");
+    if (reader_read(r, b, 4 * (size_t)shape->ndim, &got) != TARN_OK) return NULL;
+    if (got < 4 * (size_t)shape->ndim) {
+        tarn__idx_fail(&r->file, TARN_ECORRUPT, "ends inside its header");
+        return NULL;
+    }
     for (int i = 0; i < shape->ndim; i++) shape->dims[i] = read_u32(b + 4 * i);
-    return TARN_OK;
+    return type;
 }
 
 /* Computes the bytes of all elements and refuses what the file cannot hold. */
@@ -235,11 +239,11 @@ static tarn_status read_elements(idx_reader *r, const tarn__idx_type *type, size
 
 static tarn_tensor *load(idx_reader *r)
 {
-    const tarn__idx_type *type = NULL;
     tarn_shape shape = TARN_SCALAR;
     tarn__layout layout;
     size_t claim = 0;
-    if (read_header(r, &type, &shape) != TARN_OK) return NULL;
+    const tarn__idx_type *type = read_header(r, &shape);
+    if (type == NULL) return NULL;
     if (check_claim(r, type, &shape, &claim) != TARN_OK) return NULL;
     const tarn_status status = tarn__layout_make(&layout, type->dtype, &shape);
     if (status != TARN_OK) {

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT
  * idx_save.c - writing IDX files, whole or not at all. */
-#define _POSIX_C_SOURCE 200809L
+#define _XOPEN_SOURCE 700 /* realpath */
 #define _FILE_OFFSET_BITS 64
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -23,27 +24,49 @@
  * belongs. */
 typedef struct idx_writer {
     tarn__idx_file file;
-    const char *name; /* the last part of the path */
-    int directory;    /* -1 until open, as is fd */
+    char path[PATH_MAX]; /* where the file belongs; not that of a symbolic link to it */
+    const char *name;    /* the last part of the path */
+    mode_t mode;         /* the permissions of the file that is there */
+    bool replaces;       /* there is one */
+    int directory;       /* -1 until open, as is fd */
     int fd;
     char temporary[48];
+    bool made; /* the temporary file is there, and this writer's own */
     bool gzip;
     z_stream z;
     size_t n; /* bytes waiting in output */
     unsigned char output[TARN__IDX_BUFFER_BYTES], packed[TARN__IDX_BUFFER_BYTES];
 } idx_writer;
 
-static tarn_status open_directory(idx_writer *w)
+/* Of a path that is a symbolic link, what it leads to in the end: renaming over the link would
+ * replace it and leave the file as it was. */
+static tarn_status resolve(idx_writer *w)
 {
-    char text[PATH_MAX];
-    const char *slash = strrchr(w->file.path, '/');
-    size_t length = slash == NULL ? 0 : (size_t)(slash - w->file.path);
-    w->name = slash == NULL ? w->file.path : slash + 1;
-    if (length >= sizeof text) {
+    struct stat info;
+    const size_t length = strlen(w->file.path);
+    if (lstat(w->file.path, &info) == 0 && S_ISLNK(info.st_mode)) {
+        if (realpath(w->file.path, w->path) != NULL) return TARN_OK;
+        if (errno == ENOENT) {
+            return tarn__idx_fail(&w->file, TARN_EIO,
+                                  "cannot be written: it is a symbolic link to nothing");
+        }
+        return tarn__idx_system_fail(&w->file, "cannot be written");
+    }
+    if (length >= sizeof w->path) {
         errno = ENAMETOOLONG;
         return tarn__idx_system_fail(&w->file, "cannot be written");
     }
-    memcpy(text, w->file.path, length);
+    memcpy(w->path, w->file.path, length + 1);
+    return TARN_OK;
+}
+
+static tarn_status open_directory(idx_writer *w)
+{
+    char text[PATH_MAX];
+    const char *slash = strrchr(w->path, '/');
+    size_t length = slash == NULL ? 0 : (size_t)(slash - w->path);
+    w->name = slash == NULL ? w->path : slash + 1;
+    memcpy(text, w->path, length);
     if (length == 0) text[length++] = slash == NULL ? '.' : '/';
     text[length] = '\0';
     w->directory = open(text, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -53,37 +76,56 @@ static tarn_status open_directory(idx_writer *w)
 }
 
 /* Whatever is no regular file stays as it is: renaming over a device would replace it. */
-static tarn_status check_target(const idx_writer *w)
+static tarn_status check_target(idx_writer *w)
 {
     struct stat info;
     if (w->name[0] == '\0')
         return tarn__idx_fail(&w->file, TARN_EIO, "cannot be written: it names no file");
-    if (fstatat(w->directory, w->name, &info, 0) != 0) return TARN_OK;
+    if (fstatat(w->directory, w->name, &info, AT_SYMLINK_NOFOLLOW) != 0) {
+        return errno == ENOENT ? TARN_OK : tarn__idx_system_fail(&w->file, "cannot be written");
+    }
     if (S_ISDIR(info.st_mode))
         return tarn__idx_fail(&w->file, TARN_EIO, "cannot be written: it is a directory");
     if (!S_ISREG(info.st_mode))
         return tarn__idx_fail(&w->file, TARN_EIO, "cannot be written: it is no regular file");
+    w->replaces = true;
+    w->mode = info.st_mode & 0777;
     return TARN_OK;
 }
 
 /* A name that is taken, by another writer or one that was killed, is passed over. */
 static tarn_status open_temporary(idx_writer *w)
 {
-    for (unsigned attempt = 0; w->fd < 0 && attempt < 1000; attempt++) {
+    const mode_t mode = w->replaces ? w->mode : 0666;
+    for (unsigned attempt = 0; !w->made && attempt < 1000; attempt++) {
         snprintf(w->temporary, sizeof w->temporary, ".tarn-%ld-%u.tmp", (long)getpid(), attempt);
-        w->fd = openat(w->directory, w->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-        if (w->fd < 0 && errno != EEXIST && errno != EINTR) break;
+        w->fd = openat(w->directory, w->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+        w->made = w->fd >= 0;
+        if (!w->made && errno != EEXIST && errno != EINTR) break;
     }
-    return w->fd < 0 ? tarn__idx_system_fail(&w->file, "cannot be written: no temporary file")
-                     : TARN_OK;
+    return w->made ? TARN_OK
+                   : tarn__idx_system_fail(&w->file, "cannot be written: no temporary file");
+}
+
+/* Gives the new file the permissions of the old one, of which the process's mask took some away. */
+static tarn_status keep_mode(const idx_writer *w)
+{
+    struct stat info;
+    if (!w->replaces) return TARN_OK;
+    if (fstat(w->fd, &info) == 0 &&
+        ((info.st_mode & 0777) == w->mode || fchmod(w->fd, w->mode) == 0))
+        return TARN_OK;
+    return tarn__idx_system_fail(&w->file, "cannot be written: its permissions cannot be kept");
 }
 
 static tarn_status writer_open(idx_writer *w)
 {
     const size_t length = strlen(w->file.path);
-    tarn_status status = open_directory(w);
+    tarn_status status = resolve(w);
+    if (status == TARN_OK) status = open_directory(w);
     if (status == TARN_OK) status = check_target(w);
     if (status == TARN_OK) status = open_temporary(w);
+    if (status == TARN_OK) status = keep_mode(w);
     if (status != TARN_OK || length < 3 || strcmp(w->file.path + length - 3, ".gz") != 0)
         return status;
 
@@ -189,7 +231,7 @@ static tarn_status writer_commit(idx_writer *w)
     if (renameat(w->directory, w->temporary, w->directory, w->name) != 0) {
         return tarn__idx_system_fail(&w->file, "cannot be replaced");
     }
-    w->temporary[0] = '\0';
+    w->made = false;
     if (fsync(w->directory) != 0 && errno != EINVAL && errno != ENOTSUP) {
         return tarn__idx_system_fail(&w->file,
                                      "was written, but its directory cannot be synchronised");
@@ -197,13 +239,12 @@ static tarn_status writer_commit(idx_writer *w)
     return TARN_OK;
 }
 
-/* Removes the temporary file unless it was renamed. */
+/* Removes the temporary file if there is one; after the renaming there is none. */
 static void writer_close(idx_writer *w)
 {
-    const bool made = w->fd >= 0 || w->temporary[0] != '\0';
     if (w->gzip) deflateEnd(&w->z);
     if (w->fd >= 0) close(w->fd);
-    if (made && w->directory >= 0) unlinkat(w->directory, w->temporary, 0);
+    if (w->made) unlinkat(w->directory, w->temporary, 0);
     if (w->directory >= 0) close(w->directory);
 }
 

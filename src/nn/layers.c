@@ -157,7 +157,7 @@ tarn_mlp tarn_mlp_create(tarn_module *parent, const char *name, const int64_t *s
 {
     static const tarn_mlp_options defaults;
     const tarn_mlp_options *o = options == NULL ? &defaults : options;
-    tarn_mlp mlp = { .n_layers = n_sizes - 1, .activation = o->activation };
+    tarn_mlp mlp = { .activation = o->activation };
     if (parent == NULL) return (tarn_mlp){ 0 };
     tarn_manager *tm = parent->object.manager;
 
@@ -171,6 +171,7 @@ tarn_mlp tarn_mlp_create(tarn_module *parent, const char *name, const int64_t *s
                          (int)o->activation);
     else mlp.module = tarn__module_add(parent, name, "mlp");
     if (mlp.module == NULL) return (tarn_mlp){ 0 };
+    mlp.n_layers = n_sizes - 1;
     if (take_arrays(&mlp, o->dropout > 0 && n_sizes > 2) && add_layers(&mlp, sizes, o)) return mlp;
     tarn__module_discard(mlp.module);
     return (tarn_mlp){ 0 };

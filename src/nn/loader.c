@@ -43,7 +43,7 @@ static void destroy_loader(tarn__object *object)
     tarn_tensor *owned[] = { loader->inputs.source, loader->inputs.batch, loader->targets.source,
                              loader->targets.batch };
     for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++)
-        if (owned[i] != NULL) tarn__tensor_end(owned[i], TARN__ENDED_BY_RELEASE);
+        if (owned[i] != NULL) tarn__tensor_end(owned[i], TARN__ENDED_BY_OWNER);
     if (loader->order != NULL)
         tarn__records_free(object->manager->pool, loader->order,
                            (size_t)loader->rows * sizeof *loader->order);
@@ -199,7 +199,7 @@ static bool held_by_others(const tarn_tensor *t)
 static bool ready_batch(stream *s, tarn_manager *tm, int64_t n)
 {
     if (s->batch != NULL && held_by_others(s->batch)) {
-        tarn__tensor_end(s->batch, TARN__ENDED_BY_RELEASE);
+        tarn__tensor_end(s->batch, TARN__ENDED_BY_OWNER);
         s->batch = NULL;
     }
     if (s->batch == NULL)

@@ -36,7 +36,7 @@ static void destroy_optimizer(tarn__object *object)
     for (size_t i = 0; i < o->n; i++)
         for (int j = 0; j < TARN__MAX_STATES; j++)
             if (o->slots[i].state[j] != NULL)
-                tarn__tensor_end(o->slots[i].state[j], TARN__ENDED_BY_RELEASE);
+                tarn__tensor_end(o->slots[i].state[j], TARN__ENDED_BY_OWNER);
     tarn__object_free(object);
 }
 

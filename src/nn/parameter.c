@@ -29,7 +29,7 @@ static tarn__member *member_new(tarn_module *module, const char *name, bool is_b
 static void member_end(tarn__member *member)
 {
     tarn_pool *pool = member->module->object.manager->pool;
-    if (member->tensor != NULL) tarn__tensor_end(member->tensor, TARN__ENDED_BY_RELEASE);
+    if (member->tensor != NULL) tarn__tensor_end(member->tensor, TARN__ENDED_BY_OWNER);
     tarn__records_free(pool, member, sizeof *member);
 }
 
@@ -117,7 +117,7 @@ tarn_tensor *tarn_module_add_parameter(tarn_module *module, const char *name, ta
         tarn__own(t);
         tarn__init_fill(t, &resolved, value_key(member));
         if (set_path(member, t) && tarn_require_grad(t) != NULL) return member_add(member, t);
-        tarn__tensor_end(t, TARN__ENDED_BY_RELEASE);
+        tarn__tensor_end(t, TARN__ENDED_BY_OWNER);
     }
     member_end(member);
     return NULL;
@@ -136,7 +136,7 @@ tarn_tensor *tarn_module_add_buffer(tarn_module *module, const char *name, tarn_
     if (t != NULL) {
         tarn__own(t);
         if (set_path(member, t)) return member_add(member, t);
-        tarn__tensor_end(t, TARN__ENDED_BY_RELEASE);
+        tarn__tensor_end(t, TARN__ENDED_BY_OWNER);
     }
     member_end(member);
     return NULL;

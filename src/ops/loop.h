@@ -66,6 +66,7 @@ double tarn__sum_f64(const double *x, int64_t n);
 /* Before a loop whose iterations are independent although its pointers may be equal: it may be
  * vectorised. */
 #if defined(__clang__)
+#pragma clang diagnostic ignored "-Wpass-failed" /* without optimisation it is not */
 #define TARN__INDEPENDENT _Pragma("clang loop vectorize(assume_safety)")
 #elif defined(__GNUC__)
 #define TARN__INDEPENDENT _Pragma("GCC ivdep")
