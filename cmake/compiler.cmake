@@ -9,8 +9,9 @@ target_compile_options(
     -Wmissing-prototypes -Wstrict-prototypes
     $<$<BOOL:${TARN_WERROR}>:-Werror>
     # Compilers contract a*b + c differently; a fused multiply-add is written where it is meant. errno is not read
-    # after mathematics; without it sqrt is one instruction, with the same result.
-    -ffp-contract=off -fno-math-errno)
+    # after mathematics, and no trap is set for exceptions; without both, sqrt is one instruction and choices between
+    # numbers become vectors, with the same results.
+    -ffp-contract=off -fno-math-errno -fno-trapping-math)
 
 if(TARN_VALGRIND)
   target_compile_definitions(tarn_options INTERFACE TARN_VALGRIND=1)

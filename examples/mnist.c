@@ -72,9 +72,9 @@ static void create_net(training *t, const mnist_data *data, const mnist_options 
 static void print_header(const training *t, const mnist_data *data, const mnist_options *o)
 {
     const tarn_runtime_info info = tarn_runtime_get_info();
+    const int64_t pixels = tarn_dim(data->train.images, 1) * tarn_dim(data->train.images, 2);
     mnist_data_print(data);
-    printf("network %lld",
-           (long long)(tarn_dim(data->train.images, 1) * tarn_dim(data->train.images, 2)));
+    printf("network %lld", (long long)pixels);
     for (int i = 0; i < o->n_hidden; i++) printf("-%lld", (long long)o->hidden[i]);
     printf("-%d, %lld parameters; BLAS on %d thread%s (%s)\n", MNIST_CLASSES,
            (long long)tarn_module_numel(t->net), info.blas_threads,
@@ -203,7 +203,7 @@ static void print_memory(const tarn_manager *tm)
     print_columns("memory manager", "now", "peak");
     print_counts("tensors", m.active, m.peak);
     print_bytes("memory of tensors", m.total_memory, m.peak_memory);
-    print_columns("", "in total", "");
+    printf("%45s\n", "in total");
     print_total("tensors created", m.created);
     print_total("tensors released", m.released);
     printf("\n");

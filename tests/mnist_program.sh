@@ -34,14 +34,28 @@ run() {
     [[ -z $(ls -A "$TMPDIR") ]] || fail "temporary files are left: $*"
 }
 
-# refuses STATUS TEXT ARGUMENT... expects one line on stderr with the text, and nothing written.
-refuses() {
+# breaks STATUS TEXT ARGUMENT... expects one line on stderr with the text, and no file written.
+breaks() {
     local status=$1 text=$2
     shift 2
     run "$status" "$@"
     [[ $(wc -l <"$work/err") -eq 1 ]] || fail "not one line on stderr: $*"
     grep -qF -- "$text" "$work/err" || fail "does not say '$text': $*"
     [[ -z $(ls -A .) ]] || fail "something was written: $*"
+}
+
+# refuses expects the same before anything was printed.
+refuses() {
+    breaks "$@"
+    [[ ! -s $work/out ]] || fail "something was printed before: $*"
+}
+
+# row NAME FIGURE... expects a line of the table with a figure of each form.
+row() {
+    local form="^  $1"
+    shift
+    form+=$(printf ' +%s' "$@")
+    grep -qE "$form\$" "$work/out" || fail "no line like '$form'"
 }
 
 # accuracy prints the number of the last line, after a check of its form.
@@ -75,6 +89,24 @@ for key in epoch loss test_accuracy seconds pool digest hit_ratio; do
     grep -q "\"$key\":" "$work/first" || fail "no $key in the JSON"
 done
 grep -q "$(printf '\r')" "$work/out" && fail "a carriage return where there is no terminal"
+grep -q " $" "$work/out" && fail "a space at the end of a line"
+grep -q "^adam, learning rate 0.001 falling to 0 along a cosine, batches of 128, seed 1$" "$work/out" ||
+    fail "does not say how it trains"
+
+# What memory did: counts that belong together, bytes with their unit.
+n='[0-9]+' bytes='[0-9]+(\.[0-9][0-9] [KMGT]i| )B'
+row "tensors" "$n" "$n"
+for name in "memory of tensors" "requested" "in use, as whole blocks" "reserved from the system" "cached for reuse"; do
+    row "$name" "$bytes" "$bytes"
+done
+for name in "tensors created" "tensors released" "acquisitions" "releases" "system calls to reserve" \
+    "system calls to give back"; do
+    row "$name" "$n"
+done
+row "reused blocks \(hits\)" "$n" "[0-9]+\.[0-9][0-9]%"
+row "memory saved by reuse" "$bytes"
+awk '/^  tensors  / { active = $2 } /^  tensors created/ { created = $3 } /^  tensors released/ { released = $3 }
+    END { exit !(created > 0 && active == created - released) }' "$work/out" || fail "the counts of tensors disagree"
 
 # The same seed gives the same weights, another seed others.
 run 0 --generated --epochs 2 --json="$work/second"
@@ -85,6 +117,8 @@ run 0 --epochs 2 --seed 2 --json "$work/third"
 
 # Every optimiser and other shapes of network.
 run 0 --epochs 1 --optimizer sgd --hidden 64,32 --batch 100
+grep -q "^network 784-64-32-10, " "$work/out" || fail "does not show the network"
+grep -q "^sgd with momentum 0.9, learning rate 0.05 falling" "$work/out" || fail "does not show sgd's momentum"
 above 80
 run 0 --epochs 1 --optimizer adamw --lr 2e-3 --threads 2
 above 80
@@ -118,9 +152,10 @@ refuses 1 "no-such" --data no-such --json file
 refuses 1 "train-images" --data "$work" --json file
 TARN_MNIST_DIR=$work refuses 1 "train-images" --json file
 refuses 1 "no-such/file cannot be made" --epochs 1 --json no-such/file
-refuses 1 "a smaller --lr" --epochs 2 --lr 1e30 --optimizer sgd
+refuses 1 "/ cannot be made" --generated --json /
+breaks 1 "a smaller --lr" --epochs 2 --lr 1e30 --optimizer sgd
 if [[ -w /dev/full ]]; then
-    refuses 1 "/dev/full cannot be written" --epochs 1 --json /dev/full
+    breaks 1 "/dev/full cannot be written" --epochs 1 --json /dev/full
     status=0
     "$program" --epochs 1 >/dev/full 2>"$work/err" || status=$?
     [[ $status -eq 1 ]] || fail "exit status $status when the output is full"

@@ -826,6 +826,51 @@ static void an_escaped_result_carries_its_graph(void **state)
     assert_int_equal(live_blocks(tm), live);
 }
 
+/* What an escaped result needed goes with it, and nothing else of its scope stays. */
+static void a_released_result_takes_its_graph_along(void **state)
+{
+    tarn_manager *tm = MANAGER(state);
+    tarn_tensor *w = LEAF(tm, 1, 2, 3);
+    const size_t blocks = live_blocks(tm);
+    for (int step = 0; step < 3; step++) {
+        tarn_scope scope = tarn_scope_begin(tm);
+        tarn_tensor *unused = tarn_exp(tarn_tanh(w));
+        assert_non_null(unused);
+        tarn_tensor *y = tarn_escape(tarn_square(tarn_tanh(w)));
+        assert_int_equal(tape_length(tm), 4);
+        tarn_scope_end(scope);
+        assert_int_equal(tape_length(tm), 2); /* tanh and square of y */
+        tarn_release(y);
+        assert_int_equal(tape_length(tm), 0);
+        assert_int_equal(live_blocks(tm), blocks);
+    }
+}
+
+/* A pass may not add to a gradient that it also reads, through whatever view. */
+static void a_loss_of_a_leafs_own_gradient(void **state)
+{
+    tarn_manager *tm = MANAGER(state);
+    tarn_tensor *w = LEAF(tm, 2, 3);
+    backward(total(tarn_square(w)));
+    EXPECT_GRAD(w, 4, 6);
+    tarn_tensor *g = tarn_grad(w);
+    tarn_tensor *view = tarn_reshape(g, TARN_SHAPE(2, 1));
+    assert_int_equal(tarn_backward(total(tarn_mul(w, g))), TARN_ESTATE);
+    check_error(tm, TARN_ESTATE,
+                "tarn_backward: the loss depends on the gradient of [2], to which this pass would "
+                "add: compute with a copy of it, such as tarn_add_scalar(g, 0)");
+    assert_int_equal(tarn_backward(total(tarn_mul(w, tarn_reshape(view, TARN_SHAPE(2))))),
+                     TARN_ESTATE);
+    tarn_clear_error(tm);
+    EXPECT_GRAD(w, 4, 6);
+    backward(total(tarn_mul(w, tarn_add_scalar(g, 0))));
+    EXPECT_GRAD(w, 8, 12);
+    /* A gradient of another leaf, to which nothing is added, is like any constant. */
+    tarn_tensor *v = LEAF(tm, 1, 1);
+    backward(total(tarn_mul(v, g)));
+    EXPECT_GRAD(v, 8, 12);
+}
+
 static void forward_alone_leaves_nothing(void **state)
 {
     tarn_manager *tm = MANAGER(state);
@@ -1208,6 +1253,8 @@ int main(void)
         TEST(what_is_saved_may_be_released),
         TEST(a_leaf_may_be_released),
         TEST(an_escaped_result_carries_its_graph),
+        TEST(a_released_result_takes_its_graph_along),
+        TEST(a_loss_of_a_leafs_own_gradient),
         TEST(forward_alone_leaves_nothing),
         TEST(a_retained_result_is_a_constant_later),
         TEST(truncated_backpropagation_through_time),

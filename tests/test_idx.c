@@ -752,10 +752,9 @@ static void test_replacing(void **state)
     (void)state;
     struct stat info;
     char stale[64];
-    const char *path = put_file("file", "old", 3), *link = "link";
+    const char *path = "file";
     snprintf(stale, sizeof stale, ".tarn-%ld-0.tmp", (long)getpid());
     put_file(stale, "left behind", 11);
-    assert_int_equal(symlink("file", link), 0);
 
     const mode_t mask = umask(027);
     tarn_tensor *t = random_bits(TARN_U8, TARN_SHAPE(5));
@@ -764,13 +763,115 @@ static void test_replacing(void **state)
     expect_equal(tarn_idx_load(tm, path), t);
     assert_int_equal(stat(path, &info), 0);
     assert_int_equal(info.st_mode & 0777, 0640);
-    assert_int_equal(entries(), 3); /* the stale file is another's and stays */
+    assert_int_equal(tarn_idx_save(t, path), TARN_OK);
+    assert_int_equal(entries(), 2); /* the stale file is another's and stays */
+}
 
-    /* A symbolic link is itself replaced, and what it pointed to stays. */
-    assert_int_equal(tarn_idx_save(tarn_zeros(tm, TARN_U8, TARN_SHAPE(2)), link), TARN_OK);
+/* The file that is there keeps its permissions, whatever the mask: none is added, none taken. */
+static void test_permissions(void **state)
+{
+    (void)state;
+    static const mode_t masks[] = { 0, 022, 077 };
+    static const char *const names[] = { "file", "file.gz" };
+    static const mode_t modes[] = { 0600, 0640, 0644, 0666, 0755, 0444, 0400, 0 };
+    struct stat info;
+    tarn_tensor *t = random_bits(TARN_U8, TARN_SHAPE(5));
+    for (size_t i = 0; i < 2 * 3 * sizeof modes / sizeof modes[0]; i++) {
+        const char *path = put_file("old", "old", 3), *name = names[i % 2];
+        const mode_t mode = modes[i / 6], before = umask(masks[i / 2 % 3]);
+        assert_int_equal(chmod(path, mode), 0);
+        assert_int_equal(rename(path, name), 0);
+        assert_int_equal(tarn_idx_save(t, name), TARN_OK);
+        umask(before);
+        assert_int_equal(stat(name, &info), 0);
+        assert_int_equal(info.st_mode & 07777, mode);
+        assert_int_equal(chmod(name, 0600), 0);
+        expect_equal(tarn_idx_load(tm, name), t);
+    }
+}
+
+/* What a link leads to, over other links and in another directory, is replaced; the links stay. */
+static void test_links(void **state)
+{
+    (void)state;
+    struct stat info;
+    const char *target = "inside/file", *second = "inside/second", *first = "first.gz";
+    tarn_tensor *t = random_bits(TARN_U8, TARN_SHAPE(5));
+    assert_int_equal(mkdir("inside", 0700), 0);
+    put_file(target, "old", 3);
+    assert_int_equal(chmod(target, 0600), 0);
+    assert_int_equal(symlink("file", second), 0);
+    assert_int_equal(symlink(second, first), 0);
+    for (int i = 0; i < 2; i++) {
+        const char *path = i == 0 ? second : first;
+        content c;
+        assert_int_equal(tarn_idx_save(t, path), TARN_OK);
+        assert_int_equal(lstat(path, &info), 0);
+        assert_true(S_ISLNK(info.st_mode));
+        assert_int_equal(lstat(target, &info), 0);
+        assert_true(S_ISREG(info.st_mode));
+        assert_int_equal(info.st_mode & 0777, 0600);
+        expect_equal(tarn_idx_load(tm, target), t);
+        get_file(target, &c);
+        assert_int_equal(c.bytes[0], i == 0 ? 0 : 0x1f); /* the name given says whether to pack */
+    }
+    assert_int_equal(entries(), 2);
+
+    /* A fault leaves target and links as they were. */
+    arm(CALL_RENAME, 1, EACCES);
+    expect_no_save(tarn_zeros(tm, TARN_U8, TARN_SHAPE(2)), first, TARN_EIO);
+    expect_equal(tarn_idx_load(tm, target), t);
+    assert_int_equal(unlink(target), 0);
+    expect_no_save(t, first, TARN_EIO); /* it leads to nothing now, over two steps */
+    assert_int_equal(unlink(second), 0);
+    assert_int_equal(rmdir("inside"), 0); /* nothing else was left there */
+}
+
+static void expect_unsaved_link(tarn_tensor *t, const char *link, const char *says)
+{
+    struct stat info;
+    assert_int_equal(tarn_idx_save(t, link), TARN_EIO);
+    assert_non_null(strstr(tarn_error_message(tm), says));
+    tarn_clear_error(tm);
+    expect_no_save(t, link, TARN_EIO);
     assert_int_equal(lstat(link, &info), 0);
-    assert_true(S_ISREG(info.st_mode));
-    expect_equal(tarn_idx_load(tm, path), t);
+    assert_true(S_ISLNK(info.st_mode));
+}
+
+static void test_links_to_no_file(void **state)
+{
+    (void)state;
+    tarn_tensor *t = random_bits(TARN_U8, TARN_SHAPE(5));
+    assert_int_equal(symlink("missing", "dangling"), 0);
+    assert_int_equal(symlink("loop", "loop"), 0);
+    assert_int_equal(symlink(".", "directory"), 0);
+    assert_int_equal(symlink("/dev/null", "device"), 0);
+    expect_unsaved_link(t, "dangling", "\"dangling\" cannot be written: it is a symbolic link to");
+    expect_unsaved_link(t, "loop", "\"loop\" cannot be written: ");
+    expect_unsaved_link(t, "directory", "\"directory\" cannot be written: it is a directory");
+    expect_unsaved_link(t, "device", "cannot be written: ");
+    assert_int_equal(entries(), 4);
+    assert_int_equal(tarn_idx_save(t, "directory/file"), TARN_OK);
+    expect_equal(tarn_idx_load(tm, "file"), t);
+}
+
+/* Files of others stay, even when they have taken every name that could be tried. */
+static void test_every_temporary_name_taken(void **state)
+{
+    (void)state;
+    enum { NAMES = 1000 };
+    char name[64];
+    tarn_tensor *t = random_bits(TARN_U8, TARN_SHAPE(5));
+    for (int i = 0; i < NAMES; i++) {
+        snprintf(name, sizeof name, ".tarn-%ld-%d.tmp", (long)getpid(), i);
+        put_file(name, "another's", 9);
+    }
+    expect_no_save(t, "file", TARN_EIO);
+    expect_no_save(t, "file.gz", TARN_EIO);
+    assert_int_equal(entries(), NAMES);
+    assert_int_equal(unlink(name), 0); /* the last of them */
+    assert_int_equal(tarn_idx_save(t, "file"), TARN_OK);
+    assert_int_equal(entries(), NAMES);
 }
 
 /* The other tests use names in the working directory. */
@@ -816,6 +917,10 @@ int main(void)
         TEST(test_order_of_saving),
         TEST(test_saving_slowly),
         TEST(test_replacing),
+        TEST(test_permissions),
+        TEST(test_links),
+        TEST(test_links_to_no_file),
+        TEST(test_every_temporary_name_taken),
         TEST(test_names_with_a_directory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -650,6 +650,58 @@ static void regions_grow_by_the_factor(void **state)
     assert_memory_equal(bytes, after, sizeof(after));
 }
 
+/* The cache limit follows the most that was ever in use, whatever becomes of the statistics. */
+static void resetting_peaks_changes_no_behaviour(void **state)
+{
+    check_fixture f;
+    tarn_block block;
+    (void)state;
+    check_pool_begin(&f, NULL);
+    for (int step = 0; step < 4; step++) {
+        check_status(tarn_pool_acquire(f.pool, 200 * MIB, TARN_UNINITIALIZED, &block), TARN_OK);
+        check_status(tarn_pool_release(f.pool, block), TARN_OK);
+        tarn_pool_reset_peaks(f.pool);
+    }
+    assert_int_equal(tarn_pool_get_stats(f.pool).misses, 1);
+    check_end(&f);
+}
+
+/* One block in use keeps its region; the free blocks beside it serve smaller requests at the cap.
+ */
+static void at_the_cap_a_larger_small_block_serves(void **state)
+{
+    check_fixture f;
+    tarn_block blocks[1024], small;
+    int n = 0;
+    (void)state;
+    check_pool_begin(&f, &(tarn_pool_options){ .max_capacity = MIB });
+    while (n < 1024 && tarn_pool_acquire(f.pool, 8192, TARN_UNINITIALIZED, &blocks[n]) == TARN_OK)
+        n++;
+    assert_true(n >= 100);
+    while (n > 1) check_status(tarn_pool_release(f.pool, blocks[--n]), TARN_OK);
+    check_status(tarn_pool_acquire(f.pool, 128, TARN_ZEROED, &small), TARN_OK);
+    check_status(tarn_pool_check(f.pool), TARN_OK);
+    check_status(tarn_pool_release(f.pool, small), TARN_OK);
+    check_status(tarn_pool_release(f.pool, blocks[0]), TARN_OK);
+    check_end(&f);
+}
+
+/* A program that holds little does not reserve ever more because it trims often. */
+static void regions_grow_with_what_is_there(void **state)
+{
+    check_fixture f;
+    tarn_block block;
+    (void)state;
+    check_pool_begin(&f, &(tarn_pool_options){ .cache_limit = TARN_NONE });
+    for (int round = 0; round < 10; round++) {
+        check_status(tarn_pool_acquire(f.pool, 64, TARN_UNINITIALIZED, &block), TARN_OK);
+        assert_true(tarn_pool_get_stats(f.pool).reserved <= 256 * 1024);
+        check_status(tarn_pool_release(f.pool, block), TARN_OK);
+        assert_int_equal(tarn_pool_get_stats(f.pool).reserved, 0);
+    }
+    check_end(&f);
+}
+
 static void initial_capacity_serves_small_and_large(void **state)
 {
     (void)state;
@@ -987,6 +1039,9 @@ int main(void)
         WITH_POOL(trim_gives_the_longest_idle_first),
         WITH_POOL(regions_go_back_only_when_idle),
         cmocka_unit_test(regions_grow_by_the_factor),
+        cmocka_unit_test(resetting_peaks_changes_no_behaviour),
+        cmocka_unit_test(at_the_cap_a_larger_small_block_serves),
+        cmocka_unit_test(regions_grow_with_what_is_there),
         cmocka_unit_test(initial_capacity_serves_small_and_large),
         cmocka_unit_test(initial_capacity_may_be_the_cap),
         WITH_POOL(zeros_are_written_only_where_needed),
