@@ -170,11 +170,11 @@ static inline void tarn__note_peaks(tarn_pool_stats *s)
 }
 
 /* Makes a block in use read as zero, writing only what may not be. */
-void tarn__pool_zero(tarn_pool *pool, tarn_block block);
+void tarn__pool_zero(tarn_pool *pool, tarn_block handle);
 
 /* Notes that all of a block in use may hold something, so that the next tarn__pool_zero writes all
  * of it. */
-void tarn__pool_mark_dirty(tarn_pool *pool, tarn_block block);
+void tarn__pool_mark_dirty(tarn_pool *pool, tarn_block handle);
 
 /* Bytes from the pool's system, counted but not capped: for records. */
 void *tarn__system_take(tarn_pool *pool, size_t bytes);

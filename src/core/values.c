@@ -5,6 +5,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "core/assert.h"
 #include "core/manager.h"
 
 /* ---- single elements */
@@ -20,21 +21,16 @@ double tarn__load(const void *element, tarn_dtype dtype)
     return NAN;
 }
 
-static int64_t saturate(double value, int64_t low, int64_t high)
-{
-    if (value != value) return 0;
-    if (value <= (double)low) return low;
-    return value >= (double)high ? high : (int64_t)value;
-}
-
 void tarn__store(void *element, tarn_dtype dtype, double value)
 {
     switch (dtype) {
     case TARN_F32: *(float *)element = (float)value; break;
     case TARN_F64: *(double *)element = value; break;
-    case TARN_I32: *(int32_t *)element = (int32_t)saturate(value, INT32_MIN, INT32_MAX); break;
-    case TARN_I64: *(int64_t *)element = saturate(value, INT64_MIN, INT64_MAX); break;
-    case TARN_U8: *(uint8_t *)element = (uint8_t)saturate(value, 0, UINT8_MAX); break;
+    case TARN_I32:
+        *(int32_t *)element = (int32_t)tarn__saturate(value, INT32_MIN, INT32_MAX);
+        break;
+    case TARN_I64: *(int64_t *)element = tarn__saturate(value, INT64_MIN, INT64_MAX); break;
+    case TARN_U8: *(uint8_t *)element = (uint8_t)tarn__saturate(value, 0, UINT8_MAX); break;
     }
 }
 
@@ -100,6 +96,88 @@ double tarn_item(tarn_tensor *t)
     return tarn__load(t->data, (tarn_dtype)t->layout.dtype);
 }
 
+/* ---- rows */
+
+/* A walk over a tensor that is not empty: n elements, `step` elements apart, at a time. */
+typedef struct rows {
+    const tarn__layout *layout;
+    int64_t n, step;
+    size_t size; /* bytes of an element */
+    int64_t place[TARN_MAX_DIMS];
+    unsigned char *at; /* the first element of the row */
+} rows;
+
+/* A row is the last axis, or all of a tensor without gaps. */
+static rows rows_of(const tarn_tensor *t)
+{
+    const tarn__layout *layout = &t->layout;
+    const size_t size = tarn_dtype_size((tarn_dtype)layout->dtype);
+    rows r = { .layout = layout, .n = layout->numel, .step = 1, .size = size, .at = t->data };
+    if (!layout->contiguous) {
+        r.n = layout->dims[layout->ndim - 1];
+        r.step = layout->strides[layout->ndim - 1];
+    }
+    return r;
+}
+
+/* Goes to the next row; false if there is none. */
+static bool next_row(rows *r)
+{
+    const tarn__layout *layout = r->layout;
+    if (layout->contiguous) return false;
+    for (int axis = layout->ndim - 2; axis >= 0; axis--) {
+        const int64_t stride = layout->strides[axis] * (int64_t)r->size;
+        if (++r->place[axis] < layout->dims[axis]) {
+            r->at += stride;
+            return true;
+        }
+        r->at -= (layout->dims[axis] - 1) * stride;
+        r->place[axis] = 0;
+    }
+    return false;
+}
+
+/* Copies n elements of `size` bytes, which need not be aligned for their type. */
+static void copy_row(size_t size, int64_t n, unsigned char *to, int64_t to_step,
+                     const unsigned char *from, int64_t from_step)
+{
+    if (to_step == 1 && from_step == 1) {
+        memcpy(to, from, (size_t)n * size);
+        return;
+    }
+    switch (size) {
+#define COPY(bytes)                                                                    \
+    case bytes:                                                                        \
+        for (int64_t i = 0; i < n; i++)                                                \
+            memcpy(to + i * to_step * (bytes), from + i * from_step * (bytes), bytes); \
+        break;
+        COPY(1)
+        COPY(4)
+        COPY(8)
+#undef COPY
+    default: TARN_ASSERT(size == 1 || size == 4 || size == 8);
+    }
+}
+
+/* Stores one value n times. */
+static void fill_row(void *row, tarn_dtype dtype, int64_t n, int64_t step, double value)
+{
+    switch (dtype) {
+#define FILL(code, type, name)                                      \
+    case TARN_##code: {                                             \
+        type element, *to = row;                                    \
+        tarn__store(&element, dtype, value);                        \
+        if (step == 1)                                              \
+            for (int64_t i = 0; i < n; i++) to[i] = element;        \
+        else                                                        \
+            for (int64_t i = 0; i < n; i++) to[i * step] = element; \
+        break;                                                      \
+    }
+        TARN_DTYPE_LIST(FILL)
+#undef FILL
+    }
+}
+
 /* ---- whole tensors */
 
 /* Checks an exchange with an array of `bytes` bytes. */
@@ -120,14 +198,12 @@ tarn_status tarn_copy_from(tarn_tensor *t, const void *values, size_t bytes)
     if (status == TARN_OK) status = check_array(t, values, bytes, "tarn_copy_from");
     if (status != TARN_OK || bytes == 0) return status;
     tarn__touch(t, bytes == t->storage->block.bytes);
-    if (t->layout.contiguous) {
-        memcpy(t->data, values, bytes);
-        return TARN_OK;
-    }
-    const size_t step = tarn_dtype_size((tarn_dtype)t->layout.dtype);
-    for (int64_t i = 0; i < t->layout.numel; i++)
-        memcpy((unsigned char *)t->data + (size_t)tarn__offset_of(&t->layout, i) * step,
-               (const unsigned char *)values + (size_t)i * step, step);
+    const unsigned char *from = values;
+    rows r = rows_of(t);
+    do {
+        copy_row(r.size, r.n, r.at, r.step, from, 1);
+        from += (size_t)r.n * r.size;
+    } while (next_row(&r));
     return TARN_OK;
 }
 
@@ -138,15 +214,12 @@ tarn_status tarn_copy_to(tarn_tensor *t, void *values, size_t bytes)
     const tarn_status status = check_array(t, values, bytes, "tarn_copy_to");
     if (status != TARN_OK || bytes == 0) return status;
     tarn__materialize(t);
-    if (t->layout.contiguous) {
-        memcpy(values, t->data, bytes);
-        return TARN_OK;
-    }
-    const size_t step = tarn_dtype_size((tarn_dtype)t->layout.dtype);
-    for (int64_t i = 0; i < t->layout.numel; i++)
-        memcpy((unsigned char *)values + (size_t)i * step,
-               (const unsigned char *)t->data + (size_t)tarn__offset_of(&t->layout, i) * step,
-               step);
+    unsigned char *to = values;
+    rows r = rows_of(t);
+    do {
+        copy_row(r.size, r.n, to, 1, r.at, r.step);
+        to += (size_t)r.n * r.size;
+    } while (next_row(&r));
     return TARN_OK;
 }
 
@@ -156,17 +229,8 @@ tarn_status tarn_fill_with(tarn_tensor *t, double value)
     const tarn_status status = check_writable(t, "tarn_fill_with");
     if (status != TARN_OK || t->layout.numel == 0) return status;
     tarn__touch(t, tarn__bytes(t) == t->storage->block.bytes);
-    const tarn_dtype dtype = (tarn_dtype)t->layout.dtype;
-    const size_t step = tarn_dtype_size(dtype);
-    unsigned char *data = t->data;
-    if (t->layout.contiguous) {
-        unsigned char element[sizeof(double)];
-        tarn__store(element, dtype, value);
-        for (int64_t i = 0; i < t->layout.numel; i++)
-            memcpy(data + (size_t)i * step, element, step);
-        return TARN_OK;
-    }
-    for (int64_t i = 0; i < t->layout.numel; i++)
-        tarn__store(data + (size_t)tarn__offset_of(&t->layout, i) * step, dtype, value);
+    rows r = rows_of(t);
+    do fill_row(r.at, (tarn_dtype)t->layout.dtype, r.n, r.step, value);
+    while (next_row(&r));
     return TARN_OK;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * clip.c - what is done to all gradients of a module at once. */
+#include <float.h>
 #include <math.h>
 
 #include <tarn/autograd.h>
@@ -18,11 +19,63 @@ static tarn_tensor *arrived(const tarn__member *parameter)
     return tarn_has_grad(parameter->tensor) ? parameter->tensor->grad : NULL;
 }
 
-static double sum_of_squares(tarn_tensor *grad)
+/* The sum of the squares of all gradients' elements, each times `by`. */
+static double sum_of_squares(tarn_module *module, double by)
 {
-    tarn__materialize(grad);
-    if (grad->layout.dtype == TARN_F32) return sum_of_squares_f32(grad->data, tarn__elements(grad));
-    return sum_of_squares_f64(grad->data, tarn__elements(grad));
+    double sum = 0;
+    tarn__member *p = NULL;
+    while ((p = tarn__next_parameter(module, p)) != NULL) {
+        tarn_tensor *grad = arrived(p);
+        if (grad == NULL) continue;
+        const size_t n = tarn__elements(grad);
+        tarn__materialize(grad);
+        sum += grad->layout.dtype == TARN_F32 ? sum_of_squares_f32(grad->data, n, by)
+                                              : sum_of_squares_f64(grad->data, n, by);
+    }
+    return sum;
+}
+
+/* The largest magnitude among all gradients' elements; NaN, with the error held, if one of them is
+ * not finite. */
+static double largest_magnitude(tarn_module *module)
+{
+    double largest = 0;
+    tarn__member *p = NULL;
+    while ((p = tarn__next_parameter(module, p)) != NULL) {
+        tarn_tensor *grad = arrived(p);
+        if (grad == NULL) continue;
+        const size_t n = tarn__elements(grad);
+        const double own = grad->layout.dtype == TARN_F32 ? largest_magnitude_f32(grad->data, n)
+                                                          : largest_magnitude_f64(grad->data, n);
+        if (!isfinite(own)) {
+            char text[TARN__DESCRIPTION_BYTES];
+            (void)tarn__fail(module->object.manager, TARN_ENUMERIC,
+                             "tarn_clip_grad_norm: the norm of the gradient of %s is not finite",
+                             tarn__describe(p->tensor, text));
+            return NAN;
+        }
+        largest = own > largest ? own : largest;
+    }
+    return largest;
+}
+
+/* The norm of all gradients as one vector; NaN with the error held. Squares that overflow or that
+ * lose their digits near zero are computed again from elements brought near 1 by a power of two,
+ * which rounds nothing. */
+static double norm_of_gradients(tarn_module *module)
+{
+    const double sum = sum_of_squares(module, 1);
+    if (sum > 0x1p-900 && sum <= DBL_MAX) return sqrt(sum);
+    const double largest = largest_magnitude(module);
+    if (!(largest > 0)) return largest;
+    const int exponent = ilogb(largest) > -1000 ? ilogb(largest) : -1000;
+    const double norm = ldexp(sqrt(sum_of_squares(module, ldexp(1, -exponent))), exponent);
+    if (isfinite(norm)) return norm;
+    (void)tarn__fail(module->object.manager, TARN_ENUMERIC,
+                     "tarn_clip_grad_norm: the norm of all gradients is not finite, although their "
+                     "elements are: the largest is %g",
+                     largest);
+    return NAN;
 }
 
 static void scale(tarn_tensor *grad, double factor)
@@ -43,22 +96,8 @@ double tarn_clip_grad_norm(tarn_module *module, double max_norm)
         return NAN;
     }
 
-    double sum = 0;
+    const double norm = norm_of_gradients(module);
     tarn__member *p = NULL;
-    while ((p = tarn__next_parameter(module, p)) != NULL) {
-        tarn_tensor *grad = arrived(p);
-        if (grad == NULL) continue;
-        sum += sum_of_squares(grad);
-        if (!isfinite(sum)) {
-            char text[TARN__DESCRIPTION_BYTES];
-            (void)tarn__fail(tm, TARN_ENUMERIC,
-                             "tarn_clip_grad_norm: the norm of the gradient of %s is not finite",
-                             tarn__describe(p->tensor, text));
-            return NAN;
-        }
-    }
-
-    const double norm = sqrt(sum);
     if (norm > max_norm)
         while ((p = tarn__next_parameter(module, p)) != NULL)
             if (arrived(p) != NULL) scale(arrived(p), max_norm / norm);

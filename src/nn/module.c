@@ -37,9 +37,8 @@ tarn_status tarn__module_check_name(const tarn_module *module, const char *name)
 /* Copies a text without its NUL and returns the place after it. */
 static char *append(char *at, const char *text)
 {
-    const size_t n = strlen(text);
-    memcpy(at, text, n);
-    return at + n;
+    while (*text != '\0') *at++ = *text++;
+    return at;
 }
 
 /* Bytes of a module's record with the texts that write_text writes. */

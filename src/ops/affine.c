@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "ops/gemm.h"
+#include "ops/loop.h"
 #include "ops/op.h"
 
 typedef struct affine_sizes {
@@ -55,6 +56,9 @@ static tarn_status affine_infer(const tarn__call *call, tarn__layout *out, int64
     out->dims[out->ndim - 1] = w->dims[0];
     return TARN_OK;
 }
+
+/* The sum of so many rows may be computed in the type of their elements. */
+enum { FEW_ROWS = 16 };
 
 #define TARN_KERNELS "ops/affine.inc"
 #include "ops/for_each_float.h"

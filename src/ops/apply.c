@@ -178,6 +178,7 @@ static tarn_tensor *run_call(tarn__call *call)
 
 tarn_tensor *tarn__apply(const tarn__op *op, tarn_tensor *const *in, const tarn__attr *attr)
 {
+    TARN_ASSERT(op->arity >= 1 && op->arity <= TARN__MAX_OPERANDS);
     tarn_manager *tm = manager_of(op, in);
     if (tm == NULL) return NULL;
     tarn__call call = { .op = op, .manager = tm, .attr = attr };

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * copy.c - contiguous and cast: the same elements in another place or type. */
+#include "core/values.h"
 #include "ops/loop.h"
 #include "ops/op.h"
 
@@ -21,22 +22,15 @@ static tarn_status contiguous_backward(const tarn__call *call)
 /* ---- cast: to y's type, truncating and saturating towards integers, NaN becoming 0 */
 
 /* Each source type goes through the widest of its kind, so that nothing is lost on the way: an
- * int64_t has no exact double, nor a float an exact integer. (double)INT64_MAX is 2^63, which is
- * already too large. */
-static inline int64_t integer_of_float(double v, int64_t low, int64_t high)
-{
-    if (v != v) return 0;
-    if (v <= (double)low) return low;
-    return v >= (double)high ? high : (int64_t)v;
-}
+ * int64_t has no exact double, nor a float an exact integer. */
 static inline int64_t integer_of_integer(int64_t v, int64_t low, int64_t high)
 {
     return v < low ? low : v > high ? high : v;
 }
-#define INTEGER(v, low, high)            \
-    _Generic((v), float                  \
-             : integer_of_float, double  \
-             : integer_of_float, default \
+#define INTEGER(v, low, high)          \
+    _Generic((v), float                \
+             : tarn__saturate, double  \
+             : tarn__saturate, default \
              : integer_of_integer)(v, low, high)
 
 #define TO_F32(v) ((float)(v))

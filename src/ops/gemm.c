@@ -51,8 +51,6 @@ static stored stored_as(tarn__matrix x, int64_t rows, int64_t columns)
     return (stored){ x.data, columns == 1 ? rows : x.column, true };
 }
 
-static tarn__matrix transposed(tarn__matrix x) { return (tarn__matrix){ x.data, x.column, x.row }; }
-
 enum halving { HALVE_NOTHING, HALVE_M, HALVE_N, HALVE_K };
 
 /* Which size to halve so that in the end all of them and every distance between rows are at most

@@ -13,6 +13,11 @@ typedef struct tarn__matrix {
     int64_t row, column; /* strides in elements */
 } tarn__matrix;
 
+static inline tarn__matrix tarn__transposed(tarn__matrix x)
+{
+    return (tarn__matrix){ x.data, x.column, x.row };
+}
+
 /* c (M,N) = a (M,K) b (K,N), or c += a b if `add`; c has rows of n elements without gaps and
  * overlaps neither operand. K = 0 gives zeros (or leaves c). Sizes beyond BLAS's integers are
  * split. Small products run in plain C, where calling BLAS costs more than the product; results of

@@ -4,7 +4,9 @@
 
 #include <string.h>
 
+#include "core/values.h"
 #include "ops/op.h"
+#include "ops/reduce.h"
 
 /* ---- loops */
 
@@ -113,23 +115,11 @@ void tarn__copy_strided(tarn_tensor *dst, const tarn_tensor *src)
 
 void tarn__add_strided(tarn_tensor *dst, const tarn_tensor *src)
 {
-    for_each_row(dst->layout.dtype == TARN_F64 ? add_row_F64 : add_row_F32, dst, src);
+    if (tarn__is_expanded(&dst->layout)) tarn__add_sums(dst, src);
+    else for_each_row(dst->layout.dtype == TARN_F64 ? add_row_F64 : add_row_F32, dst, src);
 }
 
 /* ---- sums */
 
-/* Eight sums side by side, which vectorise and err less than one; the lanes are added up at the
- * end. */
-#define SUM(type)                                                    \
-    {                                                                \
-        double lane[8] = { 0 };                                      \
-        int64_t i = 0;                                               \
-        for (; i + 8 <= n; i += 8)                                   \
-            for (int j = 0; j < 8; j++) lane[j] += (double)x[i + j]; \
-        for (int j = 0; i < n; i++, j++) lane[j] += (double)x[i];    \
-        return ((lane[0] + lane[4]) + (lane[2] + lane[6])) +         \
-               ((lane[1] + lane[5]) + (lane[3] + lane[7]));          \
-    }
-
-double tarn__sum_f32(const float *x, int64_t n)
-    SUM(float) double tarn__sum_f64(const double *x, int64_t n) SUM(double)
+#define TARN_KERNELS "ops/sums.inc"
+#include "ops/for_each_float.h"

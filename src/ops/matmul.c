@@ -71,8 +71,6 @@ static void walk_next(walk *w)
     }
 }
 
-static tarn__matrix transposed(tarn__matrix x) { return (tarn__matrix){ x.data, x.column, x.row }; }
-
 /* ---- the shape rule */
 
 /* Holds the error: a and b, and what is wrong with them. */

@@ -14,10 +14,10 @@ static void set_block(tarn__reduction *r)
         r->x + (r->outputs.offset[0] + r->done * r->block.across + r->terms.offset[0]) * r->bytes;
 }
 
-void tarn__reduction_begin(tarn__reduction *r, const tarn_tensor *x, uint32_t axes)
+static void begin(tarn__reduction *r, const tarn_tensor *x, uint32_t axes, int n_operands,
+                  const tarn__layout *const *operands)
 {
-    const tarn__layout *const operands[] = { &x->layout };
-    tarn__loop_begin_axes(&r->outputs, &x->layout, ~axes, 1, operands);
+    tarn__loop_begin_axes(&r->outputs, &x->layout, ~axes, n_operands, operands);
     tarn__loop_begin_axes(&r->terms, &x->layout, axes, 1, operands);
     r->done = 0;
     r->bytes = (int64_t)tarn_dtype_size((tarn_dtype)x->layout.dtype);
@@ -27,6 +27,17 @@ void tarn__reduction_begin(tarn__reduction *r, const tarn_tensor *x, uint32_t ax
     r->block.along = r->terms.step[0];
     r->block.place = 0;
     set_block(r);
+}
+
+void tarn__reduction_begin(tarn__reduction *r, const tarn_tensor *x, uint32_t axes)
+{
+    begin(r, x, axes, 1, (const tarn__layout *const[]){ &x->layout });
+}
+
+void tarn__reduction_begin_into(tarn__reduction *r, const tarn_tensor *x, uint32_t axes,
+                                const tarn_tensor *y)
+{
+    begin(r, x, axes, 2, (const tarn__layout *const[]){ &x->layout, &y->layout });
 }
 
 bool tarn__reduction_next_block(tarn__reduction *r)
@@ -97,6 +108,16 @@ static tarn__layout kept_layout(const tarn__layout *x, uint32_t axes)
 
 #define TARN_KERNELS "ops/reduce.inc"
 #include "ops/for_each_float.h"
+
+void tarn__add_sums(tarn_tensor *y, const tarn_tensor *x)
+{
+    uint32_t axes = 0;
+    if (x->layout.numel == 0) return;
+    for (int axis = 0; axis < y->layout.ndim; axis++)
+        if (y->layout.strides[axis] == 0) axes |= UINT32_C(1) << axis;
+    if (y->layout.dtype == TARN_F64) add_sums_f64(y, x, axes);
+    else add_sums_f32(y, x, axes);
+}
 
 const tarn__op tarn__op_sum = {
     .name = "sum",

@@ -33,10 +33,19 @@ typedef struct tarn__reduction {
 
 void tarn__reduction_begin(tarn__reduction *r, const tarn_tensor *x, uint32_t axes);
 
+/* The same where outputs are the elements of a tensor y of the shape of x, which repeats them along
+ * `axes`: those of a piece begin at outputs.offset[1] + done * outputs.step[1]. */
+void tarn__reduction_begin_into(tarn__reduction *r, const tarn_tensor *x, uint32_t axes,
+                                const tarn_tensor *y);
+
 /* Goes to the next block of the same outputs; false if there is none. */
 bool tarn__reduction_next_block(tarn__reduction *r);
 
 /* Goes to the first block of the next outputs; false if there are none. */
 bool tarn__reduction_next_piece(tarn__reduction *r);
+
+/* Adds to each element of y, an expanded view, the sum of those elements of x, of its shape and
+ * float type, for which it stands. */
+void tarn__add_sums(tarn_tensor *y, const tarn_tensor *x);
 
 #endif
