@@ -237,6 +237,16 @@ void check_error_at(tarn_manager *tm, tarn_status code, const char *text, const 
     tarn_clear_error(tm);
 }
 
+void check_error_part_at(tarn_manager *tm, tarn_status code, const char *part, const char *file,
+                         int line)
+{
+    const tarn_status held = tarn_error_code(tm);
+    if (held != code || strstr(tarn_error_message(tm), part) == NULL)
+        FAIL(file, line, "held:     %s \"%s\"\nexpected: %s with \"%s\"", tarn_status_name(held),
+             tarn_error_message(tm), tarn_status_name(code), part);
+    tarn_clear_error(tm);
+}
+
 void check_status_at(tarn_status actual, tarn_status expected, const char *expression,
                      const char *file, int line)
 {

@@ -93,6 +93,10 @@ int check_teardown(void **state);
 /* The code and the exact text of the error that a manager holds; clears it. */
 #define check_error(tm, code, text) check_error_at((tm), (code), (text), __FILE__, __LINE__)
 
+/* The code, and a part of the text. */
+#define check_error_part(tm, code, part) \
+    check_error_part_at((tm), (code), (part), __FILE__, __LINE__)
+
 /* No error is held. */
 #define check_no_error(tm) check_error_at((tm), TARN_OK, "", __FILE__, __LINE__)
 
@@ -118,6 +122,8 @@ void check_close_array_at(const double *actual, const double *expected, size_t n
                           const char *file, int line);
 void check_error_at(tarn_manager *tm, tarn_status code, const char *text, const char *file,
                     int line);
+void check_error_part_at(tarn_manager *tm, tarn_status code, const char *part, const char *file,
+                         int line);
 void check_status_at(tarn_status actual, tarn_status expected, const char *expression,
                      const char *file, int line);
 void check_pool_at(const check_fixture *f, const char *file, int line);

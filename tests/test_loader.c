@@ -1,46 +1,11 @@
 /* SPDX-License-Identifier: MIT
  * test_loader.c - batches: which rows, in what order, as what numbers, in whose memory. */
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 #include <tarn/tarn.h>
 
-typedef struct fixture {
-    tarn_pool *pool;
-    tarn_manager *tm;
-} fixture;
-
-static int set_up(void **state)
-{
-    static fixture f;
-    f.pool = tarn_pool_create(NULL, NULL);
-    f.tm = tarn_manager_create(&(tarn_manager_options){ .pool = f.pool, .seed = 5 });
-    *state = &f;
-    return f.tm == NULL;
-}
-
-static int tear_down(void **state)
-{
-    fixture *f = *state;
-    assert_int_equal(tarn_manager_destroy(f->tm), 0);
-    assert_int_equal(tarn_pool_get_stats(f->pool).live_blocks, 0);
-    assert_int_equal(tarn_pool_destroy(f->pool), TARN_OK);
-    return 0;
-}
-
-static void expect_error(tarn_manager *tm, tarn_status code, const char *part)
-{
-    assert_int_equal(tarn_error_code(tm), code);
-    if (strstr(tarn_error_message(tm), part) == NULL)
-        fail_msg("\"%s\" is not in \"%s\"", part, tarn_error_message(tm));
-    tarn_clear_error(tm);
-}
+#include "check.h"
 
 /* Rows (i, 10 i, 100 i) as F32, and labels i as I64. */
 typedef struct data {
@@ -97,7 +62,7 @@ static void check_permutation(const int64_t *order, int64_t n)
 
 static void test_every_row_once(void **state)
 {
-    fixture *f = *state;
+    check_fixture *f = *state;
     const data d = make_data(f->tm, 23);
     int64_t order[MAX_ROWS];
     for (int64_t batch_size = 1; batch_size <= 25; batch_size++) {
@@ -119,7 +84,7 @@ static void test_every_row_once(void **state)
 
 static void test_drop_last(void **state)
 {
-    fixture *f = *state;
+    check_fixture *f = *state;
     const data d = make_data(f->tm, 23);
     int64_t order[MAX_ROWS];
     tarn_loader *loader =
@@ -136,7 +101,7 @@ static void test_drop_last(void **state)
 
 static void test_no_rows(void **state)
 {
-    fixture *f = *state;
+    check_fixture *f = *state;
     const data d = make_data(f->tm, 0);
     tarn_loader *loader = tarn_loader_create(d.x, d.y, &(tarn_loader_options){ .shuffle = true });
     tarn_tensor *x, *y;
@@ -160,7 +125,7 @@ static bool same_order(const int64_t *a, const int64_t *b, int64_t n)
 
 static void test_shuffle(void **state)
 {
-    fixture *f = *state;
+    check_fixture *f = *state;
     const data d = make_data(f->tm, 50);
     int64_t first[3][MAX_ROWS], other[MAX_ROWS];
     const tarn_loader_options o = { .batch_size = 8, .shuffle = true };
@@ -183,7 +148,7 @@ static void test_shuffle(void **state)
     run_epoch(twin, 7, other);
     assert_true(same_order(first[1], other, 50));
     assert_int_equal(tarn_loader_seek(twin, -1), TARN_EARG);
-    expect_error(f->tm, TARN_EARG, "epoch -1");
+    check_error_part(f->tm, TARN_EARG, "epoch -1");
 
     /* The stream and the seed do. */
     tarn_loader *streamed = tarn_loader_create(
@@ -201,7 +166,7 @@ static void test_shuffle(void **state)
  * degrees of freedom exceeds 60 once in 1e9 times. So for the last place. */
 static void test_shuffle_is_fair(void **state)
 {
-    fixture *f = *state;
+    check_fixture *f = *state;
     const data d = make_data(f->tm, 10);
     tarn_loader *loader =
         tarn_loader_create(d.x, d.y, &(tarn_loader_options){ .batch_size = 10, .shuffle = true });
@@ -251,7 +216,7 @@ static void check_types(tarn_manager *tm, tarn_dtype from, tarn_dtype to, double
 
 static void test_types(void **state)
 {
-    fixture *f = *state;
+    check_fixture *f = *state;
     const tarn_dtype types[] = { TARN_F32, TARN_F64, TARN_I32, TARN_I64, TARN_U8 };
     for (int from = 0; from < 5; from++) {
         for (int to = 0; to < 2; to++) {
@@ -264,7 +229,7 @@ static void test_types(void **state)
 
 static void test_flatten(void **state)
 {
-    fixture *f = *state;
+    check_fixture *f = *state;
     tarn_tensor *images = tarn_ones(f->tm, TARN_U8, TARN_SHAPE(9, 4, 5, 2));
     tarn_tensor *vector = tarn_ones(f->tm, TARN_U8, TARN_SHAPE(9));
     const tarn_loader_options o = { .batch_size = 4, .flatten = true };
@@ -281,7 +246,7 @@ static void test_flatten(void **state)
 
 static void test_strided_sources(void **state)
 {
-    fixture *f = *state;
+    check_fixture *f = *state;
     const data d = make_data(f->tm, 12);
     tarn_tensor *columns = tarn_transpose(tarn_contiguous(tarn_transpose(d.x, 0, 1)), 0, 1);
     assert_false(tarn_is_contiguous(columns));
@@ -304,7 +269,7 @@ static void test_strided_sources(void **state)
 
 static void test_data_outlive_their_scope(void **state)
 {
-    fixture *f = *state;
+    check_fixture *f = *state;
     tarn_loader *loader;
     {
         TARN_SCOPE(f->tm);
@@ -319,7 +284,7 @@ static void test_data_outlive_their_scope(void **state)
 
 static void test_retained_batch_survives(void **state)
 {
-    fixture *f = *state;
+    check_fixture *f = *state;
     const data d = make_data(f->tm, 10);
     tarn_loader *loader = tarn_loader_create(d.x, d.y, &(tarn_loader_options){ .batch_size = 4 });
     tarn_tensor *x[4], *y;
@@ -343,7 +308,7 @@ static void test_retained_batch_survives(void **state)
 /* A view shares the memory of a batch and so holds it; else the next batch takes it again. */
 static void test_views_hold_a_batch(void **state)
 {
-    fixture *f = *state;
+    check_fixture *f = *state;
     const data d = make_data(f->tm, 12);
     tarn_loader *loader = tarn_loader_create(d.x, NULL, &(tarn_loader_options){ .batch_size = 4 });
     TARN_SCOPE(f->tm);
@@ -361,7 +326,7 @@ static void test_views_hold_a_batch(void **state)
 /* What backward still needs is not overwritten by the next batch. */
 static void test_saved_batch(void **state)
 {
-    fixture *f = *state;
+    check_fixture *f = *state;
     const data d = make_data(f->tm, 8);
     tarn_loader *loader = tarn_loader_create(d.x, NULL, &(tarn_loader_options){ .batch_size = 2 });
     tarn_module *m = tarn_module_create(f->tm);
@@ -379,7 +344,7 @@ static void test_saved_batch(void **state)
 /* A batch that a user made a leaf keeps its gradient to itself. */
 static void test_leaf_batch(void **state)
 {
-    fixture *f = *state;
+    check_fixture *f = *state;
     const data d = make_data(f->tm, 8);
     tarn_loader *loader = tarn_loader_create(d.x, NULL, &(tarn_loader_options){ .batch_size = 4 });
     tarn_tensor *x;
@@ -391,7 +356,7 @@ static void test_leaf_batch(void **state)
 
 static void test_steady_state(void **state)
 {
-    fixture *f = *state;
+    check_fixture *f = *state;
     const data d = make_data(f->tm, 90);
     tarn_loader *loader =
         tarn_loader_create(d.x, d.y, &(tarn_loader_options){ .batch_size = 8, .shuffle = true });
@@ -417,13 +382,13 @@ static void test_steady_state(void **state)
 
 static void test_short_memory(void **state)
 {
-    fixture *f = *state;
+    check_fixture *f = *state;
     const data d = make_data(f->tm, 10);
     const size_t blocks = tarn_pool_get_stats(f->pool).live_blocks;
     tarn_tensor *flipped = tarn_transpose(tarn_zeros(f->tm, TARN_F32, TARN_SHAPE(4, 10)), 0, 1);
     tarn_pool_fail_acquisition(f->pool, 1);
     assert_null(tarn_loader_create(d.x, flipped, NULL));
-    expect_error(f->tm, TARN_ENOMEM, "");
+    check_error_part(f->tm, TARN_ENOMEM, "");
     assert_int_equal(tarn_pool_get_stats(f->pool).live_blocks, blocks + 1);
 
     tarn_loader *loader = tarn_loader_create(d.x, d.y, &(tarn_loader_options){ .batch_size = 4 });
@@ -433,7 +398,7 @@ static void test_short_memory(void **state)
         assert_false(tarn_loader_next(loader, &x, &y));
         assert_null(x);
         assert_null(y);
-        expect_error(f->tm, TARN_ENOMEM, "");
+        check_error_part(f->tm, TARN_ENOMEM, "");
     }
     assert_true(tarn_loader_next(loader, &x, &y)); /* still the first batch */
     assert_int_equal(((const int64_t *)tarn_data(y))[0], 0);
@@ -441,7 +406,7 @@ static void test_short_memory(void **state)
 
 static void test_held_error(void **state)
 {
-    fixture *f = *state;
+    check_fixture *f = *state;
     const data d = make_data(f->tm, 10);
     tarn_loader *loader = tarn_loader_create(d.x, d.y, &(tarn_loader_options){ .batch_size = 4 });
     tarn_tensor *x, *y;
@@ -457,12 +422,12 @@ static void test_held_error(void **state)
 
 static void test_refused(void **state)
 {
-    fixture *f = *state;
+    check_fixture *f = *state;
     const data d = make_data(f->tm, 10), e = make_data(f->tm, 11);
     assert_null(tarn_loader_create(d.x, e.y, NULL));
-    expect_error(f->tm, TARN_ESHAPE, "[10,3]");
+    check_error_part(f->tm, TARN_ESHAPE, "[10,3]");
     assert_null(tarn_loader_create(tarn_full(f->tm, TARN_F32, TARN_SCALAR, 1), NULL, NULL));
-    expect_error(f->tm, TARN_ESHAPE, "rows");
+    check_error_part(f->tm, TARN_ESHAPE, "rows");
     const tarn_loader_options bad[] = { { .batch_size = -1 },
                                         { .scale = NAN },
                                         { .shift = INFINITY },
@@ -470,17 +435,17 @@ static void test_refused(void **state)
                                         { .dtype = (tarn_dtype)50 } };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         assert_null(tarn_loader_create(d.x, d.y, &bad[i]));
-        expect_error(f->tm, TARN_EARG, "tarn_loader_create");
+        check_error_part(f->tm, TARN_EARG, "tarn_loader_create");
     }
     tarn_manager *tm = tarn_manager_create(&(tarn_manager_options){ .pool = f->pool });
     assert_null(tarn_loader_create(d.x, tarn_zeros(tm, TARN_F32, TARN_SHAPE(10)), NULL));
-    expect_error(f->tm, TARN_ESTATE, "manager");
+    check_error_part(f->tm, TARN_ESTATE, "manager");
     assert_int_equal(tarn_manager_destroy(tm), 0);
 }
 
 static void test_null(void **state)
 {
-    fixture *f = *state;
+    check_fixture *f = *state;
     tarn_tensor *x = (tarn_tensor *)&x, *y = (tarn_tensor *)&y;
     assert_null(tarn_loader_create(NULL, NULL, NULL));
     assert_false(tarn_loader_next(NULL, &x, &y));
@@ -495,7 +460,7 @@ static void test_null(void **state)
 
     const data d = make_data(f->tm, 4);
     assert_null(tarn_loader_create(NULL, d.y, NULL));
-    expect_error(f->tm, TARN_EARG, "inputs are NULL");
+    check_error_part(f->tm, TARN_EARG, "inputs are NULL");
     tarn_loader *loader = tarn_loader_create(d.x, NULL, &(tarn_loader_options){ .batch_size = 2 });
     y = (tarn_tensor *)&y;
     assert_true(tarn_loader_next(loader, NULL, NULL));
@@ -506,7 +471,7 @@ static void test_null(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, check_setup, check_teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_every_row_once),
         TEST(test_drop_last),

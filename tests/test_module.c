@@ -1,51 +1,17 @@
 /* SPDX-License-Identifier: MIT
  * test_module.c - trees of modules: names, parameters, mode, gradients as a whole, ends. */
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 #include <tarn/tarn.h>
 
-typedef struct fixture {
-    tarn_pool *pool;
-    tarn_manager *tm;
-} fixture;
+#include "check.h"
 
-static int set_up(void **state)
+static size_t live_blocks(const check_fixture *f)
 {
-    static fixture f;
-    f.pool = tarn_pool_create(NULL, NULL);
-    f.tm = tarn_manager_create(&(tarn_manager_options){ .pool = f.pool, .seed = 7 });
-    *state = &f;
-    return f.tm == NULL;
+    return tarn_pool_get_stats(f->pool).live_blocks;
 }
-
-static int tear_down(void **state)
-{
-    fixture *f = *state;
-    assert_int_equal(tarn_manager_destroy(f->tm), 0);
-    assert_int_equal(tarn_pool_get_stats(f->pool).live_blocks, 0);
-    assert_int_equal(tarn_pool_check(f->pool), TARN_OK);
-    assert_int_equal(tarn_pool_destroy(f->pool), TARN_OK);
-    return 0;
-}
-
-static size_t live_blocks(const fixture *f) { return tarn_pool_get_stats(f->pool).live_blocks; }
-static size_t records(const fixture *f) { return tarn_pool_get_stats(f->pool).metadata; }
-
-/* Expects the error and forgets it. */
-static void expect_error(tarn_manager *tm, tarn_status code, const char *part)
-{
-    assert_int_equal(tarn_error_code(tm), code);
-    if (strstr(tarn_error_message(tm), part) == NULL)
-        fail_msg("\"%s\" is not in \"%s\"", part, tarn_error_message(tm));
-    tarn_clear_error(tm);
-}
+static size_t records(const check_fixture *f) { return tarn_pool_get_stats(f->pool).metadata; }
 
 /* Lets the gradient of each parameter be `value` times its elements' places, counted from 1. */
 static void give_gradients(tarn_module *module, double value)
@@ -65,7 +31,7 @@ static void give_gradients(tarn_module *module, double value)
 
 static void test_paths(void **state)
 {
-    fixture *f = *state;
+    check_fixture *f = *state;
     tarn_module *root = tarn_module_create(f->tm);
     tarn_module *a = tarn_module_add_child(root, "a"), *b = tarn_module_add_child(root, "b");
     tarn_module *ab = tarn_module_add_child(a, "b");
@@ -106,7 +72,7 @@ static void test_paths(void **state)
 
 static void test_long_paths(void **state)
 {
-    fixture *f = *state;
+    check_fixture *f = *state;
     char name[64];
     memset(name, 'n', 63);
     name[63] = '\0';
@@ -121,7 +87,7 @@ static void test_long_paths(void **state)
 
 static void test_names_refused(void **state)
 {
-    fixture *f = *state;
+    check_fixture *f = *state;
     tarn_module *root = tarn_module_create(f->tm);
     assert_non_null(tarn_module_add_child(root, "child"));
     assert_non_null(tarn_module_add_parameter(root, "w", TARN_F32, TARN_SHAPE(2), NULL));
@@ -136,11 +102,11 @@ static void test_names_refused(void **state)
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         const size_t blocks = live_blocks(f), bytes = records(f);
         assert_null(tarn_module_add_child(root, names[i]));
-        expect_error(f->tm, TARN_EARG, says[i]);
+        check_error_part(f->tm, TARN_EARG, says[i]);
         assert_null(tarn_module_add_parameter(root, names[i], TARN_F32, TARN_SHAPE(2), NULL));
-        expect_error(f->tm, TARN_EARG, says[i]);
+        check_error_part(f->tm, TARN_EARG, says[i]);
         assert_null(tarn_module_add_buffer(root, names[i], TARN_F32, TARN_SHAPE(2)));
-        expect_error(f->tm, TARN_EARG, says[i]);
+        check_error_part(f->tm, TARN_EARG, says[i]);
         assert_int_equal(live_blocks(f), blocks);
         assert_int_equal(records(f), bytes);
     }
@@ -148,17 +114,17 @@ static void test_names_refused(void **state)
 
 static void test_shapes_refused(void **state)
 {
-    fixture *f = *state;
+    check_fixture *f = *state;
     tarn_module *root = tarn_module_create(f->tm);
     const size_t blocks = live_blocks(f);
     assert_null(tarn_module_add_parameter(root, "w", TARN_I32, TARN_SHAPE(2), NULL));
-    expect_error(f->tm, TARN_EDTYPE, "int32");
+    check_error_part(f->tm, TARN_EDTYPE, "int32");
     assert_null(tarn_module_add_parameter(root, "w", TARN_F32, TARN_SHAPE(2, -1), NULL));
-    expect_error(f->tm, TARN_ESHAPE, "\"w\"");
+    check_error_part(f->tm, TARN_ESHAPE, "\"w\"");
     assert_null(tarn_module_add_parameter(root, "w", TARN_F32, TARN_SHAPE(INT64_MAX, 2), NULL));
-    expect_error(f->tm, TARN_EOVERFLOW, "\"w\"");
+    check_error_part(f->tm, TARN_EOVERFLOW, "\"w\"");
     assert_null(tarn_module_add_buffer(root, "w", (tarn_dtype)99, TARN_SHAPE(2)));
-    expect_error(f->tm, TARN_EDTYPE, "\"w\"");
+    check_error_part(f->tm, TARN_EDTYPE, "\"w\"");
     assert_int_equal(live_blocks(f), blocks);
     assert_int_equal(tarn_module_parameter_count(root), 0);
 
@@ -169,7 +135,7 @@ static void test_shapes_refused(void **state)
 
 static void test_what_a_parameter_is(void **state)
 {
-    fixture *f = *state;
+    check_fixture *f = *state;
     tarn_module *root = tarn_module_create(f->tm);
     tarn_tensor *p = tarn_module_add_parameter(root, "w", TARN_F32, TARN_SHAPE(3, 3), NULL);
     tarn_tensor *b = tarn_module_add_buffer(root, "b", TARN_F32, TARN_SHAPE(3));
@@ -192,7 +158,7 @@ static void test_what_a_parameter_is(void **state)
 
 static void test_mode(void **state)
 {
-    fixture *f = *state;
+    check_fixture *f = *state;
     tarn_module *root = tarn_module_create(f->tm);
     tarn_module *a = tarn_module_add_child(root, "a"), *b = tarn_module_add_child(root, "b");
     tarn_module *aa = tarn_module_add_child(a, "a"), *ab = tarn_module_add_child(a, "b");
@@ -211,7 +177,7 @@ static void test_mode(void **state)
 
 static void test_destroy(void **state)
 {
-    fixture *f = *state;
+    check_fixture *f = *state;
     const size_t blocks = live_blocks(f), bytes = records(f);
     tarn_module *root = tarn_module_create(f->tm);
     tarn_module *a = tarn_module_add_child(root, "a");
@@ -224,7 +190,7 @@ static void test_destroy(void **state)
     give_gradients(root, 1);
     assert_int_equal(live_blocks(f), blocks + 9);
     assert_int_equal(tarn_module_destroy(a), TARN_ESTATE);
-    expect_error(f->tm, TARN_ESTATE, "module \"a\"");
+    check_error_part(f->tm, TARN_ESTATE, "module \"a\"");
     assert_int_equal(tarn_module_destroy(root), TARN_OK);
     assert_int_equal(live_blocks(f), blocks);
     (void)bytes; /* slabs and the tape, made on first use, stay */
@@ -232,7 +198,7 @@ static void test_destroy(void **state)
 
 static void test_retained_parameter_survives(void **state)
 {
-    fixture *f = *state;
+    check_fixture *f = *state;
     tarn_module *root = tarn_module_create(f->tm);
     const tarn_init two = { .kind = TARN_INIT_CONSTANT, .a = 2 };
     tarn_tensor *p =
@@ -246,7 +212,7 @@ static void test_retained_parameter_survives(void **state)
 /* A module that ends between forward and backward must leave nothing dangling. */
 static void test_destroy_between_passes(void **state)
 {
-    fixture *f = *state;
+    check_fixture *f = *state;
     TARN_SCOPE(f->tm);
     tarn_module *root = tarn_module_create(f->tm);
     tarn_tensor *p = tarn_module_add_parameter(root, "w", TARN_F32, TARN_SHAPE(3), NULL);
@@ -258,7 +224,7 @@ static void test_destroy_between_passes(void **state)
 
 static void test_zero_grad(void **state)
 {
-    fixture *f = *state;
+    check_fixture *f = *state;
     tarn_module *root = tarn_module_create(f->tm);
     tarn_module *a = tarn_module_add_child(root, "a"), *b = tarn_module_add_child(root, "b");
     tarn_tensor *p = tarn_module_add_parameter(a, "w", TARN_F32, TARN_SHAPE(3), NULL);
@@ -282,7 +248,7 @@ static void test_zero_grad(void **state)
 
 static void test_clip(void **state)
 {
-    fixture *f = *state;
+    check_fixture *f = *state;
     tarn_module *root = tarn_module_create(f->tm);
     tarn_tensor *p = tarn_module_add_parameter(root, "p", TARN_F32, TARN_SHAPE(11), NULL);
     tarn_tensor *q = tarn_module_add_parameter(root, "q", TARN_F64, TARN_SHAPE(3), NULL);
@@ -307,18 +273,52 @@ static void test_clip(void **state)
     const double bad[] = { 0, -1, NAN };
     for (size_t i = 0; i < 3; i++) {
         assert_true(isnan(tarn_clip_grad_norm(root, bad[i])));
-        expect_error(f->tm, TARN_EARG, "max_norm");
+        check_error_part(f->tm, TARN_EARG, "max_norm");
     }
     ((float *)tarn_data_mut(tarn_grad(p)))[3] = INFINITY;
     assert_true(isnan(tarn_clip_grad_norm(root, 0.5)));
     assert_true(fabs(((const double *)tarn_data(tarn_grad(q)))[2] - 3 * 2 / norm) < 1e-14);
     assert_true(isnan(tarn_clip_grad_norm(root, 0.5))); /* the error is held */
-    expect_error(f->tm, TARN_ENUMERIC, "\"p\"");
+    check_error_part(f->tm, TARN_ENUMERIC, "\"p\"");
+}
+
+/* Sets the gradients of p: n elements of one value. */
+static void set_gradients(tarn_tensor *p, double value)
+{
+    assert_int_equal(tarn_fill_with(tarn_grad(p), value), TARN_OK);
+}
+
+/* Squares that overflow or vanish in double are no reason to refuse the norm. */
+static void test_clip_extremes(void **state)
+{
+    check_fixture *f = *state;
+    tarn_module *root = tarn_module_create(f->tm);
+    tarn_tensor *p = tarn_module_add_parameter(root, "p", TARN_F64, TARN_SHAPE(9), NULL);
+    tarn_tensor *q = tarn_module_add_parameter(root, "q", TARN_F32, TARN_SHAPE(9), NULL);
+    give_gradients(root, 1);
+    set_gradients(q, 0);
+    const double values[] = { 1e200, 1e-200, 4e307, 0x1p-1070 };
+    for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
+        set_gradients(p, values[i]);
+        assert_true(fabs(tarn_clip_grad_norm(root, INFINITY) / 3 - values[i]) <= 1e-15 * values[i]);
+    }
+    set_gradients(p, 1e200);
+    set_gradients(q, 1e30);
+    assert_true(fabs(tarn_clip_grad_norm(root, 6) - 3e200) < 1e186);
+    assert_true(fabs(((const double *)tarn_data(tarn_grad(p)))[8] - 2) < 1e-14);
+    assert_true(((const float *)tarn_data(tarn_grad(q)))[8] == 0);
+
+    set_gradients(p, 1e308);
+    assert_true(isnan(tarn_clip_grad_norm(root, 1)));
+    check_error_part(f->tm, TARN_ENUMERIC, "the largest is 1e+308");
+    ((double *)tarn_data_mut(tarn_grad(p)))[8] = NAN;
+    assert_true(isnan(tarn_clip_grad_norm(root, 1)));
+    check_error_part(f->tm, TARN_ENUMERIC, "\"p\"");
 }
 
 static void test_digest(void **state)
 {
-    fixture *f = *state;
+    check_fixture *f = *state;
     tarn_module *root = tarn_module_create(f->tm);
     const uint64_t nothing = tarn_module_digest(root);
     tarn_tensor *p = tarn_module_add_parameter(root, "p", TARN_F32, TARN_SHAPE(5), NULL);
@@ -336,20 +336,20 @@ static void test_digest(void **state)
 /* A failed acquisition leaves the tree as it was, and trying again gives the same weights. */
 static void test_short_memory(void **state)
 {
-    fixture *f = *state;
+    check_fixture *f = *state;
     tarn_module *root = tarn_module_create(f->tm);
     tarn_pool_fail_acquisition(f->pool, 1);
     assert_null(tarn_module_add_parameter(root, "w", TARN_F32, TARN_SHAPE(64, 64), NULL));
-    expect_error(f->tm, TARN_ENOMEM, "bytes");
+    check_error_part(f->tm, TARN_ENOMEM, "bytes");
     assert_int_equal(tarn_module_parameter_count(root), 0);
     tarn_pool_fail_acquisition(f->pool, 1);
     assert_null(tarn_module_add_buffer(root, "w", TARN_F32, TARN_SHAPE(64, 64)));
-    expect_error(f->tm, TARN_ENOMEM, "bytes");
+    check_error_part(f->tm, TARN_ENOMEM, "bytes");
     assert_null(tarn_module_find(root, "w"));
     assert_non_null(tarn_module_add_parameter(root, "w", TARN_F32, TARN_SHAPE(64, 64), NULL));
 
     tarn_manager *other =
-        tarn_manager_create(&(tarn_manager_options){ .pool = f->pool, .seed = 7 });
+        tarn_manager_create(&(tarn_manager_options){ .pool = f->pool, .seed = 42 });
     tarn_module *twin = tarn_module_create(other);
     tarn_module_add_parameter(twin, "w", TARN_F32, TARN_SHAPE(64, 64), NULL);
     assert_true(tarn_module_digest(root) == tarn_module_digest(twin));
@@ -376,13 +376,13 @@ static void test_null(void **state)
     assert_true(isnan(tarn_clip_grad_norm(NULL, 1)));
     assert_true(tarn_module_digest(NULL) == 0);
 
-    fixture *f = *state;
+    check_fixture *f = *state;
     assert_null(tarn_module_find(tarn_module_create(f->tm), NULL));
 }
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, check_setup, check_teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_paths),
         TEST(test_long_paths),
@@ -395,6 +395,7 @@ int main(void)
         TEST(test_destroy_between_passes),
         TEST(test_zero_grad),
         TEST(test_clip),
+        TEST(test_clip_extremes),
         TEST(test_digest),
         TEST(test_short_memory),
         TEST(test_null),

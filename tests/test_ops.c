@@ -272,6 +272,74 @@ static void dropout_depends_on_seed_and_stream_alone(void **state)
     assert_true(fabs(kept - 0.75) < 5 * sqrt(0.25 * 0.75 / N));
 }
 
+/* ---- sums of many terms in gradients */
+
+typedef tarn_tensor *(*repeating)(tarn_tensor *b, const tarn_shape *shape);
+
+static tarn_tensor *repeat_by_add(tarn_tensor *b, const tarn_shape *shape)
+{
+    return tarn_add(tarn_zeros(tarn_manager_of(b), TARN_F32, *shape), b);
+}
+
+/* 1 / -b, whose derivative is 1 where b is, and reads b and y in backward. */
+static tarn_tensor *repeat_by_div(tarn_tensor *b, const tarn_shape *shape)
+{
+    return tarn_div(tarn_ones(tarn_manager_of(b), TARN_F32, *shape), tarn_neg(b));
+}
+
+static tarn_tensor *repeat_by_expand(tarn_tensor *b, const tarn_shape *shape)
+{
+    return tarn_expand(b, *shape);
+}
+
+static tarn_tensor *repeat_by_affine(tarn_tensor *b, const tarn_shape *shape)
+{
+    tarn_shape input = *shape;
+    const int64_t outputs = input.dims[input.ndim - 1];
+    input.dims[input.ndim - 1] = 1;
+    tarn_manager *tm = tarn_manager_of(b);
+    return tarn_affine(tarn_zeros(tm, TARN_F32, input),
+                       tarn_zeros(tm, TARN_F32, TARN_SHAPE(outputs, 1)), b);
+}
+
+/* The gradient of b, ones that are repeated to `shape`, is the sum of so many times the float next
+ * to 0.1, rounded once or twice. Sums in float would be wrong in the third digit. */
+static void expect_exact_sums(tarn_manager *tm, repeating repeat, tarn_shape from, tarn_shape to)
+{
+    TARN_SCOPE(tm);
+    tarn_tensor *b = tarn_require_grad(tarn_ones(tm, TARN_F32, from));
+    tarn_tensor *y = repeat(b, &to);
+    tarn_tensor *dy = tarn_full(tm, TARN_F32, to, 0.1);
+    const double terms = (double)(tarn_numel(dy) / tarn_numel(b));
+    for (int pass = 1; pass <= 2; pass++) { /* the second is added to the first */
+        assert_int_equal(
+            tarn_backward_with(y, &(tarn_backward_options){ .gradient = dy, .keep_graph = true }),
+            TARN_OK);
+        const double expected = pass * terms * (double)0.1F;
+        const float *sums = tarn_data(tarn_grad(b));
+        for (int64_t i = 0; i < tarn_numel(b); i++)
+            if (!(fabs((double)sums[i] - expected) <= 0x1p-23 * expected))
+                fail_msg("sum %d of pass %d is %.9g, not %.9g", (int)i, pass, (double)sums[i],
+                         expected);
+    }
+}
+
+static void gradients_of_repeated_elements_are_exact(void **state)
+{
+    tarn_manager *tm = MANAGER(state);
+    const int64_t n = INT64_C(1) << 22;
+    const repeating repeats[] = { repeat_by_add, repeat_by_div, repeat_by_expand };
+    for (size_t i = 0; i < sizeof(repeats) / sizeof(repeats[0]); i++) {
+        expect_exact_sums(tm, repeats[i], TARN_SHAPE(1), TARN_SHAPE(n));
+        expect_exact_sums(tm, repeats[i], TARN_SHAPE(4), TARN_SHAPE(n / 4, 4));
+        expect_exact_sums(tm, repeats[i], TARN_SHAPE(300), TARN_SHAPE(n / 256, 300));
+        expect_exact_sums(tm, repeats[i], TARN_SHAPE(3, 1), TARN_SHAPE(n / 64, 3, 16));
+        expect_exact_sums(tm, repeats[i], TARN_SHAPE(2, 1, 5), TARN_SHAPE(2, n / 8, 5));
+    }
+    expect_exact_sums(tm, repeat_by_affine, TARN_SHAPE(4), TARN_SHAPE(n / 4, 4));
+    expect_exact_sums(tm, repeat_by_affine, TARN_SHAPE(300), TARN_SHAPE(n / 256, 300));
+}
+
 /* ---- matrix products */
 
 enum { EDGE = 40, ROOM = 3 };
@@ -514,6 +582,7 @@ int main(void)
         TEST(casts_saturate),
         TEST(contiguous_is_a_view_where_it_can_be),
         TEST(dropout_depends_on_seed_and_stream_alone),
+        TEST(gradients_of_repeated_elements_are_exact),
         TEST(products_of_every_size_and_order),
         TEST(transposed_operands_are_not_copied),
         TEST(strides_of_single_rows_are_not_read),

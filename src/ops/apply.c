@@ -116,6 +116,8 @@ static tarn_tensor *run(tarn__call *call, const tarn__layout *layout)
     const tarn__op *op = call->op;
     tarn_tensor *given[TARN__MAX_OPERANDS];
     tarn_status status = TARN_OK;
+    TARN_ASSERT(call->in[0] != NULL); /* the first operand is never optional */
+    const int type = call->in[0]->layout.dtype == TARN_F64;
     for (int i = 0; i < op->arity; i++) {
         given[i] = call->in[i];
         if (given[i] == NULL) continue;
@@ -124,8 +126,7 @@ static tarn_tensor *run(tarn__call *call, const tarn__layout *layout)
     }
     if (status == TARN_OK) call->out = tarn__tensor_new(call->manager, layout, TARN_UNINITIALIZED);
     if (call->out == NULL) status = TARN_ENOMEM;
-    if (status == TARN_OK && layout->numel > 0)
-        status = op->forward[given[0]->layout.dtype == TARN_F64](call);
+    if (status == TARN_OK && layout->numel > 0) status = op->forward[type](call);
     for (int i = 0; i < op->arity; i++) {
         if (call->in[i] != NULL) tarn__unref(call->in[i]);
         call->in[i] = given[i];
@@ -193,6 +194,7 @@ tarn_tensor *tarn__apply(const tarn__op *op, tarn_tensor *const *in, const tarn_
 
 tarn_tensor *tarn__apply1(const tarn__op *op, tarn_tensor *x, const tarn__attr *attr)
 {
+    TARN_ASSERT(op->arity == 1);
     tarn_tensor *const in[] = { x };
     return tarn__apply(op, in, attr);
 }
@@ -200,6 +202,7 @@ tarn_tensor *tarn__apply1(const tarn__op *op, tarn_tensor *x, const tarn__attr *
 tarn_tensor *tarn__apply2(const tarn__op *op, tarn_tensor *a, tarn_tensor *b,
                           const tarn__attr *attr)
 {
+    TARN_ASSERT(op->arity == 2);
     tarn_tensor *const in[] = { a, b };
     return tarn__apply(op, in, attr);
 }
