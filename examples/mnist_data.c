@@ -156,9 +156,9 @@ void mnist_data_print(const mnist_data *data)
     if (data->directory != NULL) {
         printf("MNIST from %s\n", data->directory);
     } else {
-        printf("generated digits, drawn by this program (%s)\n",
-               data->generated ? "as asked for"
-                               : "MNIST is not in data/mnist; scripts/get-mnist downloads it");
+        printf("generated digits, drawn by this program%s\n",
+               data->generated ? ""
+                               : " (MNIST is not in data/mnist; scripts/get-mnist downloads it)");
     }
     printf("%lld training and %lld test images of %lldx%lld\n",
            (long long)tarn_dim(data->train.images, 0), (long long)tarn_dim(data->test.images, 0),

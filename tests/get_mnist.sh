@@ -80,7 +80,7 @@ says() { grep -q -- "$1" "$work/out" || fail "does not say: $1"; }
 
 # holds COUNT FOLDER expects so many files, hidden ones included.
 holds() {
-    [[ $(find "$2" -type f | wc -l) -eq $1 ]] || fail "$2 holds: $(ls -A "$2")"
+    [[ $(find "$2" -type f 2>/dev/null | wc -l) -eq $1 ]] || fail "$2 holds: $(ls -A "$2")"
 }
 
 # What comes is the published files, and nothing else is left.

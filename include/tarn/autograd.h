@@ -50,11 +50,12 @@ typedef struct tarn_backward_options {
 /* Adds d(loss)/d(leaf) to the gradient of every leaf that the loss was computed from. Ends the life
  * of the intermediates in between: each buffer returns to the pool at its last use; the loss
  * itself, and what tarn_keep or tarn_retain holds, stay readable. Fails, with the error held and
- * nothing changed: an error already held; TARN_EARG for NULL; TARN_ESHAPE unless the loss has one
- * element; TARN_ESTATE if nothing that requires a gradient leads to it, if a part of its graph was
- * already released by an earlier pass, or if a tensor saved for backward was changed since (the
- * message names the operation). TARN_ENOMEM half way: the gradients that were touched become empty
- * and the loss's part of the tape is dropped; begin again at the forward pass. */
+ * nothing changed: an error already held; TARN_EARG for NULL (returned only: there is no manager to
+ * hold it); TARN_ESHAPE unless the loss has one element; TARN_ESTATE if nothing that requires a
+ * gradient leads to it, if a part of its graph was already released by an earlier pass, or if a
+ * tensor saved for backward was changed since (the message names the operation). TARN_ENOMEM half
+ * way: the gradients that were touched become empty and the loss's part of the tape is dropped;
+ * begin again at the forward pass. */
 TARN_API tarn_status tarn_backward(tarn_tensor *loss);
 
 /* The same with another seed than one, or keeping the graph. NULL options mean every default. */

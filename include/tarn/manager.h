@@ -129,7 +129,8 @@ TARN_API void tarn_scope_cleanup(tarn_scope *scope);
  * have it; elsewhere use begin and end.) */
 #define TARN_SCOPE(tm) TARN_SCOPE_OPEN(tarn_scope_begin(tm))
 
-/* The same with recording off: for evaluation. */
+/* The same with recording off: for evaluation. What is computed still lives until the scope ends:
+ * open one for each batch. */
 #define TARN_NO_GRAD(tm) TARN_SCOPE_OPEN(tarn_no_grad_begin(tm))
 #endif
 

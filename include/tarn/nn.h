@@ -61,7 +61,8 @@ TARN_API tarn_tensor *tarn_module_add_parameter(tarn_module *module, const char 
 TARN_API tarn_tensor *tarn_module_add_buffer(tarn_module *module, const char *name,
                                              tarn_dtype dtype, tarn_shape shape);
 
-/* Ends a tree: parameters, buffers, gradients, modules. Optimisers made for it then refuse to step.
+/* Ends a tree: parameters, buffers, gradients, modules; layers that point into it must not be used
+ * any more. Optimisers made for it then refuse to step.
  * Only a root can be destroyed (TARN_ESTATE). NULL does nothing. The manager destroys the rest. */
 TARN_API tarn_status tarn_module_destroy(tarn_module *module);
 

@@ -46,9 +46,9 @@ TARN_API tarn_optimizer *tarn_adamw_create(tarn_module *module, const tarn_adam_
 /* Updates each parameter that received a gradient and consumes the gradients: the next backward
  * pass stores anew. Parameters without one are skipped, frozen ones too; t counts the steps in
  * which a parameter took part.
- * Fails, with the error held and nothing changed: an error already held; TARN_EARG for NULL;
- * TARN_ESTATE if no parameter has received a gradient since the last step, or the module was
- * destroyed. */
+ * Fails, with the error held and nothing changed: an error already held; TARN_EARG for NULL
+ * (returned only: there is no manager to hold it); TARN_ESTATE if no parameter has received a
+ * gradient since the last step, or the module was destroyed. */
 TARN_API tarn_status tarn_optimizer_step(tarn_optimizer *optimizer);
 
 /* Empties the gradients of its parameters; nothing once the module was destroyed. */

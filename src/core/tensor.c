@@ -125,6 +125,7 @@ void tarn__unref(tarn_tensor *t)
     let_storage_go(t);
     if (t->grad != NULL) tarn__tensor_end(t->grad, TARN__ENDED_BY_RELEASE);
     if (t->name != NULL) tarn__slab_give(&tm->names, t->name);
+    t->name = NULL; /* a stale handle may still be asked who ended it */
     tarn__slab_give(&tm->tensors, t);
 }
 
@@ -239,7 +240,7 @@ const char *tarn_name(const tarn_tensor *t) { return speaks(t) && t->name != NUL
 
 tarn_tensor *tarn_set_name(tarn_tensor *t, const char *name)
 {
-    if (t == NULL || name == NULL) return t;
+    if (t == NULL || name == NULL || !tarn__readable(t, "tarn_set_name")) return t;
     if (t->name == NULL) t->name = tarn__slab_take(&t->manager->names);
     if (t->name == NULL) {
         (void)tarn__fail_memory(t->manager, "tarn_set_name", NAME_BYTES);
