@@ -312,6 +312,10 @@ static void the_message_names_the_remedy(void **state)
             "tarn_data: tensor [16] was given back by tarn_backward: keep it with tarn_keep "
             "before, or read it before");
         (void)tarn_set_name(u, "late");
+        check_error(
+            f->tm, TARN_ESTALE,
+            "tarn_set_name: tensor [16] was given back by tarn_backward: keep it with tarn_keep "
+            "before, or read it before");
         assert_string_equal(tarn_name(u), "");
     }
     assert_null(tarn_data(t));
