@@ -551,7 +551,7 @@ static void test_no_files(void **state)
     expect_refusal("missing/too", TARN_EIO);
     expect_refusal(directory, TARN_EIO);
     expect_refusal("/dev/zero", TARN_EIO);
-    expect_refusal("/proc/self/status", TARN_ECORRUPT);
+    if (access("/proc/self/status", R_OK) == 0) expect_refusal("/proc/self/status", TARN_ECORRUPT);
 
     const char *fifo = "fifo", *loop = "loop";
     assert_int_equal(mkfifo(fifo, 0600), 0);
