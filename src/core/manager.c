@@ -9,7 +9,7 @@
 #include "core/runtime.h"
 #include "core/size.h"
 
-enum { FIRST_FRAMES = 8, NAME_BYTES = 64 };
+enum { FIRST_FRAMES = 8 };
 
 /* ---- creation */
 
@@ -27,7 +27,7 @@ static tarn_manager *make_manager(tarn_pool *pool)
     pool->n_users++;
     tarn__slab_init(&tm->tensors, pool, sizeof(tarn_tensor));
     tarn__slab_init(&tm->storages, pool, sizeof(tarn__storage));
-    tarn__slab_init(&tm->names, pool, NAME_BYTES);
+    tarn__slab_init(&tm->names, pool, TARN__TENSOR_NAME_BYTES);
     return tm;
 }
 

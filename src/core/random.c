@@ -26,8 +26,7 @@ void tarn__philox(const uint32_t counter[4], const uint32_t key[2], uint32_t out
     out[3] = c3;
 }
 
-/* The four draws number i of a 64-bit key. */
-static void draw(uint64_t key, uint64_t i, uint32_t out[4])
+void tarn__random_words(uint64_t key, uint64_t i, uint32_t out[4])
 {
     const uint32_t counter[4] = { (uint32_t)i, (uint32_t)(i >> 32), 0, 0 };
     const uint32_t halves[2] = { (uint32_t)key, (uint32_t)(key >> 32) };
@@ -77,7 +76,7 @@ void tarn__fill_uniform_f32(float *y, size_t n, double low, double high, uint64_
 {
     for (size_t i = 0; i < n;) {
         uint32_t bits[4];
-        draw(key, i / 4, bits);
+        tarn__random_words(key, i / 4, bits);
         for (size_t j = 0; j < 4 && i < n; j++, i++) {
             const double u = (double)(bits[j] >> 8) * 0x1p-24;
             const float value = (float)between(low, high, u);
@@ -92,7 +91,7 @@ void tarn__fill_uniform_f64(double *y, size_t n, double low, double high, uint64
 {
     for (size_t i = 0; i < n;) {
         uint32_t bits[4];
-        draw(key, i / 2, bits);
+        tarn__random_words(key, i / 2, bits);
         for (size_t j = 0; j < 4 && i < n; j += 2, i++) {
             const double value = between(low, high, unit53(bits[j], bits[j + 1]));
             y[i] = value < high || low == high ? value : nextafter(high, low);
@@ -114,7 +113,7 @@ void tarn__fill_normal_f32(float *y, size_t n, double mean, double deviation, ui
     for (size_t i = 0; i < n;) {
         uint32_t bits[4];
         double z[4];
-        draw(key, i / 4, bits);
+        tarn__random_words(key, i / 4, bits);
         for (int pair = 0; pair < 4; pair += 2)
             normal_pair(((double)bits[pair] + 1) * 0x1p-32, (double)bits[pair + 1] * 0x1p-32,
                         &z[pair]);
@@ -128,8 +127,8 @@ void tarn__fill_normal_f64(double *y, size_t n, double mean, double deviation, u
         uint32_t first[4], second[4];
         double z[4];
         /* Four numbers from two draws of four words. */
-        draw(key, i / 4 * 2, first);
-        draw(key, i / 4 * 2 + 1, second);
+        tarn__random_words(key, i / 4 * 2, first);
+        tarn__random_words(key, i / 4 * 2 + 1, second);
         normal_pair(unit53(first[0], first[1]) + 0x1p-53, unit53(first[2], first[3]), &z[0]);
         normal_pair(unit53(second[0], second[1]) + 0x1p-53, unit53(second[2], second[3]), &z[2]);
         for (size_t j = 0; j < 4 && i < n; j++, i++) y[i] = mean + deviation * z[j];

@@ -11,6 +11,9 @@
 /* Four 32-bit draws of `key` at a 128-bit counter. */
 void tarn__philox(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4]);
 
+/* The four draws number i of a 64-bit key. */
+void tarn__random_words(uint64_t key, uint64_t i, uint32_t out[4]);
+
 /* A key made of a seed and what the draws are for. Different pairs give unrelated keys. */
 uint64_t tarn__random_key(uint64_t seed, uint64_t purpose);
 

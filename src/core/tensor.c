@@ -9,8 +9,6 @@
 #include "core/manager.h"
 #include "core/pool.h"
 
-enum { NAME_BYTES = 64 };
-
 /* ---- storages */
 
 static tarn__storage *storage_new(tarn_manager *tm, size_t bytes)
@@ -243,11 +241,11 @@ tarn_tensor *tarn_set_name(tarn_tensor *t, const char *name)
     if (t == NULL || name == NULL || !tarn__readable(t, "tarn_set_name")) return t;
     if (t->name == NULL) t->name = tarn__slab_take(&t->manager->names);
     if (t->name == NULL) {
-        (void)tarn__fail_memory(t->manager, "tarn_set_name", NAME_BYTES);
+        (void)tarn__fail_memory(t->manager, "tarn_set_name", TARN__TENSOR_NAME_BYTES);
         return t;
     }
-    const char *end = memchr(name, '\0', NAME_BYTES - 1);
-    const size_t n = end != NULL ? (size_t)(end - name) : NAME_BYTES - 1;
+    const char *end = memchr(name, '\0', TARN__TENSOR_NAME_BYTES - 1);
+    const size_t n = end != NULL ? (size_t)(end - name) : TARN__TENSOR_NAME_BYTES - 1;
     memmove(t->name, name, n); /* name may be this tensor's own */
     t->name[n] = '\0';
     for (char *c = t->name; *c != '\0'; c++)

@@ -50,6 +50,8 @@ typedef enum tarn__grad_state {
     TARN__GRAD_CONSUMED /* used by a step: still readable, the next write stores */
 } tarn__grad_state;
 
+enum { TARN__TENSOR_NAME_BYTES = 64 }; /* with the final NUL */
+
 struct tarn__node;
 
 struct tarn_tensor {

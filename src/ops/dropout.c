@@ -12,13 +12,6 @@
  * p = 1. */
 static uint64_t drop_threshold(double p) { return (uint64_t)(p * 0x1p32); }
 
-static void draw_block(uint64_t key, uint64_t block, uint32_t bits[4])
-{
-    const uint32_t counter[4] = { (uint32_t)block, (uint32_t)(block >> 32), 0, 0 };
-    const uint32_t halves[2] = { (uint32_t)key, (uint32_t)(key >> 32) };
-    tarn__philox(counter, halves, bits);
-}
-
 #define TARN_KERNELS "ops/dropout.inc"
 #include "ops/for_each_float.h"
 
