@@ -115,6 +115,11 @@ void check_system_end(check_system *s)
     assert_int_equal(s->reserves, s->releases);
 }
 
+void check_fail_acquisition(tarn_pool *pool, uint64_t n)
+{
+    (void)tarn_pool_inject_faults(pool, &(tarn_faults){ .nth = n });
+}
+
 /* ---- fixture */
 
 void check_pool_begin(check_fixture *f, const tarn_pool_options *options)
@@ -285,7 +290,7 @@ void check_pool_at(const check_fixture *f, const char *file, int line)
 void check_same_stats_at(const tarn_pool_stats *actual, const tarn_pool_stats *expected,
                          const char *file, int line)
 {
-#define COMPARE(type, field, meaning)                                          \
+#define COMPARE(kind, type, field, meaning)                                    \
     if (memcmp(&actual->field, &expected->field, sizeof(actual->field)) != 0)  \
         FAIL(file, line, #field " is %.17g, not %.17g", (double)actual->field, \
              (double)expected->field);

@@ -56,6 +56,9 @@ void check_system_fail(check_system *s, uint64_t n, bool fail_on);
 /* Asserts that no release was wrong and that everything was given back; frees the records. */
 void check_system_end(check_system *s);
 
+/* Lets the n-th acquisition from now (1: the next) fail; 0 disarms. NULL is passed on. */
+void check_fail_acquisition(tarn_pool *pool, uint64_t n);
+
 /* ---- fixture */
 
 typedef struct check_fixture {

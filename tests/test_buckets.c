@@ -114,7 +114,7 @@ static void give(check_fixture *f, tarn_block block)
 /* The capacity that the pool's records give for a block. */
 static size_t capacity_of(const check_fixture *f, tarn_block block)
 {
-    return tarn__record_of(f->pool, block.id)->capacity;
+    return tarn__block_of(f->pool, block.id)->capacity;
 }
 
 static void repeated_large_sizes_get_exact_blocks(void **state)

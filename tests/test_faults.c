@@ -39,7 +39,7 @@ static bool again(run *r)
     r->n_failed++;
     if (r->fail_again > 0) {
         r->fail_again--;
-        tarn_pool_fail_acquisition(r->pool, 1);
+        check_fail_acquisition(r->pool, 1);
     }
     return true;
 }
@@ -123,7 +123,7 @@ static void fail_each_acquisition(int steps, int compound)
     uint64_t injected = 0;
     for (uint64_t n = 1; n <= acquisitions; n++) {
         run r = { .pool = tarn_pool_create(NULL, NULL), .fail_again = compound };
-        tarn_pool_fail_acquisition(r.pool, n);
+        check_fail_acquisition(r.pool, n);
         train(&r, steps);
         const uint64_t failed = tarn_pool_get_stats(r.pool).failed_acquisitions;
         if (r.n_failed != 1 + compound || failed != (uint64_t)(1 + compound))

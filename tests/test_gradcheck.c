@@ -422,7 +422,7 @@ static void memory_may_run_out_anywhere(void **state)
     uint64_t n = 0;
     tarn_status status = TARN_ENOMEM;
     while (status == TARN_ENOMEM) {
-        tarn_pool_fail_acquisition(f->pool, ++n);
+        check_fail_acquisition(f->pool, ++n);
         status = check(apply, &right, inputs, 1, NULL, NULL);
         assert_int_equal(tarn_error_code(f->tm), status);
         tarn_clear_error(f->tm);
@@ -430,7 +430,7 @@ static void memory_may_run_out_anywhere(void **state)
         assert_int_equal(tarn_pool_check(f->pool), TARN_OK);
         assert_int_equal(tarn_manager_get_stats(f->tm).tape_length, 0);
     }
-    tarn_pool_fail_acquisition(f->pool, 0);
+    check_fail_acquisition(f->pool, 0);
     assert_int_equal(status, TARN_OK);
     assert_true(n > 20);
 }

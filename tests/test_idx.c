@@ -593,7 +593,7 @@ static void test_lack_of_memory(void **state)
 {
     (void)state;
     const char *path = put_file("small", small, sizeof small);
-    tarn_pool_fail_acquisition(tarn_manager_pool(tm), 1);
+    (void)tarn_pool_inject_faults(tarn_manager_pool(tm), &(tarn_faults){ .nth = 1 });
     expect_no_load(path, TARN_ENOMEM);
     assert_int_equal(tarn_numel(tarn_idx_load(tm, path)), 6);
 }

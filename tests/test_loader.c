@@ -386,7 +386,7 @@ static void test_short_memory(void **state)
     const data d = make_data(f->tm, 10);
     const size_t blocks = tarn_pool_get_stats(f->pool).live_blocks;
     tarn_tensor *flipped = tarn_transpose(tarn_zeros(f->tm, TARN_F32, TARN_SHAPE(4, 10)), 0, 1);
-    tarn_pool_fail_acquisition(f->pool, 1);
+    check_fail_acquisition(f->pool, 1);
     assert_null(tarn_loader_create(d.x, flipped, NULL));
     check_error_part(f->tm, TARN_ENOMEM, "");
     assert_int_equal(tarn_pool_get_stats(f->pool).live_blocks, blocks + 1);
@@ -394,7 +394,7 @@ static void test_short_memory(void **state)
     tarn_loader *loader = tarn_loader_create(d.x, d.y, &(tarn_loader_options){ .batch_size = 4 });
     tarn_tensor *x, *y;
     for (uint64_t n = 1; n <= 2; n++) {
-        tarn_pool_fail_acquisition(f->pool, n);
+        check_fail_acquisition(f->pool, n);
         assert_false(tarn_loader_next(loader, &x, &y));
         assert_null(x);
         assert_null(y);

@@ -338,11 +338,11 @@ static void test_short_memory(void **state)
 {
     check_fixture *f = *state;
     tarn_module *root = tarn_module_create(f->tm);
-    tarn_pool_fail_acquisition(f->pool, 1);
+    check_fail_acquisition(f->pool, 1);
     assert_null(tarn_module_add_parameter(root, "w", TARN_F32, TARN_SHAPE(64, 64), NULL));
     check_error_part(f->tm, TARN_ENOMEM, "bytes");
     assert_int_equal(tarn_module_parameter_count(root), 0);
-    tarn_pool_fail_acquisition(f->pool, 1);
+    check_fail_acquisition(f->pool, 1);
     assert_null(tarn_module_add_buffer(root, "w", TARN_F32, TARN_SHAPE(64, 64)));
     check_error_part(f->tm, TARN_ENOMEM, "bytes");
     assert_null(tarn_module_find(root, "w"));

@@ -318,7 +318,7 @@ static void test_short_memory(void **state)
     number(root, "q", 1);
     const size_t blocks = tarn_pool_get_stats(f->pool).live_blocks;
     for (uint64_t n = 1; n <= 4; n++) {
-        tarn_pool_fail_acquisition(f->pool, n);
+        check_fail_acquisition(f->pool, n);
         assert_null(tarn_adam_create(root, NULL));
         check_error_part(f->tm, TARN_ENOMEM, "");
         assert_int_equal(tarn_pool_get_stats(f->pool).live_blocks, blocks);

@@ -164,7 +164,7 @@ static void disturb(model *m)
         break;
     case 2:
         m->inject = 1 + draw(m, 20);
-        tarn_pool_fail_acquisition(m->f.pool, m->inject);
+        check_fail_acquisition(m->f.pool, m->inject);
         break;
     case 3: check_system_fail(&m->f.system, 1 + draw(m, 4), false); break;
     case 4:

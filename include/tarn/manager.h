@@ -22,6 +22,17 @@ typedef struct tarn_manager_options {
                         every default */
     uint64_t seed;   /* of initial weights, dropout, shuffling and random tensors */
 
+    tarn_switch
+        track_allocations;    /* default on. Off: blocks carry no tag but "other", and
+                                 tarn_manager_each_tensor cannot say where a tensor came from */
+    tarn_switch auto_release; /* default on. Off: scopes do not end tensors; whoever makes one
+                                 calls tarn_release, or tarn_manager_destroy ends it */
+    bool time_calls;     /* measure the time spent in acquiring and releasing: see the statistics.
+                            Costs two readings of the clock a call, about 50 ns */
+    bool measure_phases; /* open phases by itself: see usage.h. Costs two readings of the clock a
+                            phase */
+    bool dry_run;        /* do everything but compute: see dry_run.h */
+
     /* Told of the first error as it is recorded, and at destroy of each tensor that was retained
      * and not released. */
     void (*on_error)(void *context, tarn_status code, const char *message);
@@ -42,7 +53,9 @@ typedef struct tarn_manager_options {
     X(uint64_t, handles, "handles that exist, now")                     \
     X(uint64_t, root_handles, "handles owned by the root scope, now")   \
     X(uint64_t, retained, "handles that tarn_retain holds, now")        \
-    X(uint64_t, tape_length, "operations on the tape, now")
+    X(uint64_t, tape_length, "operations on the tape, now")             \
+    X(uint64_t, acquire_ns, "ns spent acquiring blocks (time_calls)")   \
+    X(uint64_t, release_ns, "ns spent releasing blocks (time_calls)")
 
 typedef struct tarn_manager_stats {
 #define TARN_MANAGER_STATS_FIELD(type, field, meaning) type field;
@@ -53,6 +66,11 @@ typedef struct tarn_manager_stats {
 /* Makes a manager; NULL options mean every default. NULL when memory is short. The first manager of
  * a process also looks after the kernels of BLAS (see runtime.h). */
 TARN_API TARN_NODISCARD tarn_manager *tarn_manager_create(const tarn_manager_options *options);
+
+/* A manager of the process on the default pool, made on first use with every default; NULL if
+ * memory is short. Like any manager it serves one thread at a time. tarn_manager_destroy ends it;
+ * the next call makes another. */
+TARN_API tarn_manager *tarn_manager_default(void);
 
 /* Ends every tensor, module, optimiser and loader of the manager, gives all blocks back and, if the
  * pool is the manager's own, destroys it with every block. Returns how many handles were still

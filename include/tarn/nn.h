@@ -83,6 +83,14 @@ TARN_API void tarn_module_train(tarn_module *module);
 TARN_API void tarn_module_eval(tarn_module *module);
 TARN_API bool tarn_module_is_training(const tarn_module *module);
 
+/* Freezes the module and all below it, for good: parameters and buffers can no longer be written or
+ * trained, gradients are let go, and the mode is eval. From then on every thread may read them:
+ * an operation on a frozen operand runs in the manager of the others (see also tarn_borrow). The
+ * module must outlive its readers.
+ * Fails: TARN_EARG for NULL; any error that the manager holds. */
+TARN_API tarn_status tarn_module_freeze(tarn_module *module);
+TARN_API bool tarn_module_is_frozen(const tarn_module *module);
+
 /* Empties every gradient of the module and all below it. */
 TARN_API void tarn_module_zero_grad(tarn_module *module);
 

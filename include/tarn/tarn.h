@@ -11,12 +11,15 @@
  * enclosing scope. tarn_keep keeps it readable after tarn_backward. tarn_manager_destroy ends
  * everything that the manager made.
  *
- * Threads. A manager, what it made, and for now its pool, are used by one thread at a time. */
+ * Threads. A manager and what it made are used by one thread at a time; a pool by any number of
+ * them; the tensors of a frozen module (tarn_module_freeze) are read from every thread. */
 #ifndef TARN_TARN_H
 #define TARN_TARN_H
 
 #include "tarn/autograd.h"
 #include "tarn/data.h"
+#include "tarn/dry_run.h"
+#include "tarn/dtype.h"
 #include "tarn/export.h"
 #include "tarn/io.h"
 #include "tarn/manager.h"
@@ -26,7 +29,10 @@
 #include "tarn/pool.h"
 #include "tarn/runtime.h"
 #include "tarn/status.h"
+#include "tarn/system.h"
 #include "tarn/tensor.h"
+#include "tarn/trace.h"
+#include "tarn/usage.h"
 #include "tarn/version.h"
 
 #endif

@@ -13,6 +13,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "tarn/dtype.h"
 #include "tarn/export.h"
 #include "tarn/manager.h"
 #include "tarn/status.h"
@@ -20,26 +21,6 @@
 TARN_BEGIN_DECLS
 
 #define TARN_MAX_DIMS 8
-
-/* Element types: X(code, C type, name). */
-#define TARN_DTYPE_LIST(X)    \
-    X(F32, float, "float32")  \
-    X(F64, double, "float64") \
-    X(I32, int32_t, "int32")  \
-    X(I64, int64_t, "int64")  \
-    X(U8, uint8_t, "uint8")
-
-typedef enum tarn_dtype {
-#define TARN_DTYPE_ENUM(code, type, name) TARN_##code,
-    TARN_DTYPE_LIST(TARN_DTYPE_ENUM)
-#undef TARN_DTYPE_ENUM
-} tarn_dtype;
-
-/* "float32" and so on; "unknown" for any other number. Static storage. */
-TARN_API const char *tarn_dtype_name(tarn_dtype dtype);
-
-/* Bytes of one element; 0 for an unknown type. */
-TARN_API size_t tarn_dtype_size(tarn_dtype dtype);
 
 typedef struct tarn_shape {
     int ndim; /* 0: a scalar */
@@ -91,6 +72,36 @@ TARN_API tarn_tensor *tarn_eye(tarn_manager *tm, tarn_dtype dtype, int64_t n);
  * fastest. Fails also: TARN_EARG if values is NULL and the tensor not empty. */
 TARN_API tarn_tensor *tarn_from_array(tarn_manager *tm, tarn_dtype dtype, tarn_shape shape,
                                       const void *values);
+
+/* ---- memory of the caller's own */
+
+/* A tensor on `bytes` bytes at `data`, which are not copied: product(shape) elements of type
+ * `dtype`, last dimension fastest, aligned for that type (64 bytes are faster). They count as
+ * `adopted` in the pool's statistics. When nothing refers to them any more, free_memory(context,
+ * data) is called, unless it is NULL; it may not call into tarn. On failure it is not called.
+ * Fails also: TARN_EARG if data is NULL and the tensor not empty, is not aligned, or `bytes` is
+ * less than the tensor needs. */
+TARN_API tarn_tensor *tarn_from_memory(tarn_manager *tm, tarn_dtype dtype, tarn_shape shape,
+                                       void *data, size_t bytes,
+                                       void (*free_memory)(void *context, void *data),
+                                       void *context);
+
+/* The opposite: takes the memory out of a tensor and gives it to the caller, who returns it with
+ * tarn_pool_release to the manager's pool. The tensor's life ends.
+ * Fails, with the tensor as it was and *out empty: TARN_EARG; TARN_ESTALE; TARN_ESTATE if something
+ * else refers to the memory (views, the tape, a retain, a module) or it is not the pool's. */
+TARN_API tarn_status tarn_take_block(tarn_tensor *t, tarn_block *out);
+
+/* As tarn_zeros, in memory straight from the pool's system that never enters the pool: what
+ * creation without a pool costs, for comparison. */
+TARN_API tarn_tensor *tarn_zeros_plain(tarn_manager *tm, tarn_dtype dtype, tarn_shape shape);
+
+/* ---- frozen tensors */
+
+/* A handle of tm, in its open scope, on the memory of a tensor of a frozen module, whatever manager
+ * made that: for operations in tm that have no other operand of tm. The module must outlive it.
+ * Fails: NULL; TARN_ESTATE, held by tm, if t is not frozen. */
+TARN_API tarn_tensor *tarn_borrow(tarn_manager *tm, tarn_tensor *t);
 
 /* ---- what a tensor is; NULL or an ended tensor reads as rank 0, no elements, no name */
 

@@ -139,8 +139,9 @@ static tarn_status make_din(tarn__call *call, tarn__node *node, int i)
         const bool fits = node->op->is_view ? layout.numel == node->dout->layout.numel
                                             : tarn__same_shape(&layout, &node->dout->layout);
         const bool in_place = i == 0 && node->op->grad_in_place && fits;
-        call->din[i] =
-            in_place ? node->dout : tarn__tensor_new(t->manager, &layout, TARN_UNINITIALIZED);
+        call->din[i] = in_place ? node->dout
+                                : tarn__tensor_new_tagged(t->manager, &layout, TARN_UNINITIALIZED,
+                                                          t->node->tag);
         if (in_place) {
             tarn__ref(node->dout);
             if (node->op->is_view) node->dout->layout = layout;
@@ -186,7 +187,8 @@ static tarn_status run_backward(tarn__call *call, const tarn__node *node)
         prepared[i] = call->in[i] = tarn__prepare_operand(op, node->in[i]);
         if (prepared[i] == NULL) status = TARN_ENOMEM;
     }
-    if (status == TARN_OK) status = op->backward[node->in[0]->layout.dtype == TARN_F64](call);
+    if (status == TARN_OK && !call->manager->dry)
+        status = op->backward[node->in[0]->layout.dtype == TARN_F64](call);
     for (int i = 0; i < op->arity; i++)
         if (prepared[i] != NULL) tarn__unref(prepared[i]);
     return status;
@@ -308,8 +310,9 @@ static tarn_tensor *make_seed(const tarn_tensor *loss, tarn_tensor *gradient)
 {
     tarn__layout layout = loss->layout;
     if (tarn__layout_pack(&layout) != TARN_OK) return NULL;
-    tarn_tensor *seed = tarn__tensor_new(loss->manager, &layout, TARN_UNINITIALIZED);
-    if (seed == NULL) return NULL;
+    const uint32_t tag = tarn__tag_like(loss, TARN_KIND_GRADIENT);
+    tarn_tensor *seed = tarn__tensor_new_tagged(loss->manager, &layout, TARN_UNINITIALIZED, tag);
+    if (seed == NULL || loss->manager->dry) return seed;
     if (gradient != NULL) {
         tarn__materialize(gradient);
         tarn__copy_strided(seed, gradient);
@@ -333,11 +336,8 @@ static tarn_status add_to_leaf(tarn_tensor *leaf, tarn_tensor *seed)
     return TARN_OK;
 }
 
-tarn_status tarn_backward_with(tarn_tensor *loss, const tarn_backward_options *options)
+static tarn_status backward(tarn_tensor *loss, const tarn_backward_options *o)
 {
-    static const tarn_backward_options defaults;
-    const tarn_backward_options *o = options != NULL ? options : &defaults;
-    if (loss == NULL) return TARN_EARG;
     tarn_manager *tm = loss->manager;
     if (!tarn_ok(tm)) return tm->error;
     tarn_status status = check_loss(loss);
@@ -357,7 +357,20 @@ tarn_status tarn_backward_with(tarn_tensor *loss, const tarn_backward_options *o
     }
     if (!p.keep_graph) spend(&p);
     p.last->dout = seed;
-    return walk(&p);
+    const tarn__place before_it = tarn__enter_place(tm, "backward", TARN_KIND_WORKSPACE);
+    status = walk(&p);
+    tarn__leave_place(tm, before_it);
+    return status;
+}
+
+tarn_status tarn_backward_with(tarn_tensor *loss, const tarn_backward_options *options)
+{
+    static const tarn_backward_options defaults;
+    if (loss == NULL) return TARN_EARG;
+    const tarn_phase phase = tarn__phase_auto(loss->manager, "backward");
+    const tarn_status status = backward(loss, options != NULL ? options : &defaults);
+    (void)tarn_phase_end(phase);
+    return status;
 }
 
 tarn_status tarn_backward(tarn_tensor *loss) { return tarn_backward_with(loss, NULL); }

@@ -11,6 +11,11 @@ tarn_tensor *tarn_require_grad(tarn_tensor *t)
     if (t == NULL || !tarn__readable(t, "tarn_require_grad")) return NULL;
     char text[TARN__DESCRIPTION_BYTES];
     tarn_manager *tm = t->manager;
+    if (t->frozen) {
+        (void)tarn__fail(tm, TARN_ESTATE, "tarn_require_grad: %s is frozen",
+                         tarn__describe(t, text));
+        return NULL;
+    }
     if (t->layout.dtype != TARN_F32 && t->layout.dtype != TARN_F64) {
         (void)tarn__fail(tm, TARN_EDTYPE,
                          "tarn_require_grad: %s is %s; gradients need float32 or float64",
@@ -62,7 +67,8 @@ tarn_tensor *tarn__leaf_grad(tarn_tensor *t)
     if (t->grad != NULL) return t->grad;
     tarn__layout layout = t->layout;
     if (tarn__layout_pack(&layout) != TARN_OK) return NULL; /* an expanded leaf of enormous size */
-    t->grad = tarn__own(tarn__tensor_new(t->manager, &layout, TARN_ZEROED));
+    const uint32_t tag = tarn__tag_like(t, TARN_KIND_GRADIENT);
+    t->grad = tarn__own(tarn__tensor_new_tagged(t->manager, &layout, TARN_ZEROED, tag));
     return t->grad;
 }
 

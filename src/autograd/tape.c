@@ -63,8 +63,10 @@ static tarn_status record(tarn_manager *tm, const tarn__op *op, tarn_tensor *con
         if ((node->saved >> i & 1) == 0) continue;
         tarn_tensor *t = tarn__node_tensor(node, i);
         t->saves++;
+        tarn__mark_saved(t);
         node->versions[i] = t->storage->version;
     }
+    node->tag = tarn__tag_like(out, TARN_KIND_GRADIENT);
     node->position = ++tape->position;
     node->prev = tape->last;
     node->next = NULL;

@@ -19,6 +19,7 @@ typedef struct tarn__node {
     tarn_tensor *dout; /* owned, during backward: what has arrived of the output's gradient */
     uint64_t position; /* counts the nodes ever recorded */
     uint64_t pass;     /* the last backward pass that reached it */
+    uint32_t tag;      /* of gradients of the output */
     uint32_t versions[TARN__MAX_OPERANDS + 1]; /* of what is saved; the last is the output's */
     uint8_t saved;                             /* TARN__USES_* bits */
     uint8_t wanted; /* bit i: operand i required a gradient when this was recorded */

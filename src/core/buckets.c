@@ -6,9 +6,8 @@
  * to 7, so that less than an eighth is lost. */
 #include "core/assert.h"
 #include "core/pool.h"
-#include "core/size.h"
 
-enum { EXACT_CLASSES = 16, TWO_MIB = 2 * 1024 * 1024 };
+enum { EXACT_CLASSES = 16 };
 
 static unsigned floor_log2(size_t n)
 {
@@ -30,13 +29,6 @@ size_t tarn__class_quanta(unsigned class_index)
     const unsigned lg = (class_index - EXACT_CLASSES) / 8 + 4;
     const unsigned sub = (class_index - EXACT_CLASSES) % 8;
     return (size_t)(9 + sub) << (lg - 3);
-}
-
-size_t tarn__large_capacity(size_t bytes)
-{
-    size_t capacity;
-    const size_t step = bytes >= TWO_MIB ? TARN__PAGE : TARN__QUANTUM;
-    return tarn__size_round_up(bytes, step, &capacity) ? capacity : 0;
 }
 
 /* ---- dynamic buckets: a hash table of indices, linear probing; entries leave only when it is
@@ -67,13 +59,13 @@ static void insert_slot(tarn_pool *pool, size_t index)
 static void rebuild_slots(tarn_pool *pool)
 {
     for (size_t s = 0; s < TARN__HASH_SLOTS; s++) pool->slots[s] = 0;
-    pool->stats.dynamic_buckets = 0;
+    pool->figures.dynamic_buckets = 0;
     for (size_t b = TARN__N_CLASSES; b < TARN__N_BUCKETS; b++) {
         if (pool->buckets[b].n_blocks == 0) {
             pool->buckets[b].capacity = 0;
         } else {
             insert_slot(pool, b);
-            pool->stats.dynamic_buckets++;
+            pool->figures.dynamic_buckets++;
         }
     }
 }
@@ -82,12 +74,12 @@ tarn__bucket *tarn__dynamic_make(tarn_pool *pool, size_t capacity)
 {
     tarn__bucket *found = tarn__dynamic_find(pool, capacity);
     if (found != NULL) return found;
-    if (pool->stats.dynamic_buckets == TARN__N_DYNAMIC) rebuild_slots(pool);
+    if (pool->figures.dynamic_buckets == TARN__N_DYNAMIC) rebuild_slots(pool);
     for (size_t b = TARN__N_CLASSES; b < TARN__N_BUCKETS; b++) {
         if (pool->buckets[b].capacity != 0) continue;
         pool->buckets[b].capacity = capacity;
         insert_slot(pool, b);
-        pool->stats.dynamic_buckets++;
+        pool->figures.dynamic_buckets++;
         return &pool->buckets[b];
     }
     return NULL;
@@ -100,14 +92,16 @@ void tarn__dynamic_drop_last(tarn_pool *pool, tarn__bucket *bucket)
     while (pool->slots[s] != index) s = (s + 1) % TARN__HASH_SLOTS;
     pool->slots[s] = 0;
     bucket->capacity = 0;
-    pool->stats.dynamic_buckets--;
+    pool->figures.dynamic_buckets--;
 }
 
 /* ---- free lists */
 
-void tarn__bucket_push(tarn_pool *pool, tarn__block_record *block)
+void tarn__bucket_push(tarn_pool *pool, tarn__block *block)
 {
     tarn__bucket *bucket = &pool->buckets[block->bucket];
+    block->state = TARN__BLOCK_FREE;
+    pool->central += block->capacity;
     block->prev = NULL;
     block->next = bucket->first;
     if (bucket->first != NULL) bucket->first->prev = block;
@@ -116,9 +110,10 @@ void tarn__bucket_push(tarn_pool *pool, tarn__block_record *block)
         pool->occupied[block->bucket / 64] |= UINT64_C(1) << (block->bucket % 64);
 }
 
-void tarn__bucket_remove(tarn_pool *pool, tarn__block_record *block)
+void tarn__bucket_remove(tarn_pool *pool, tarn__block *block)
 {
     tarn__bucket *bucket = &pool->buckets[block->bucket];
+    pool->central -= block->capacity;
     if (block->prev != NULL) block->prev->next = block->next;
     else bucket->first = block->next;
     if (block->next != NULL) block->next->prev = block->prev;
@@ -137,16 +132,17 @@ static unsigned next_occupied(const tarn_pool *pool, unsigned from)
     return TARN__N_CLASSES;
 }
 
-tarn__block_record *tarn__bucket_search(tarn_pool *pool, size_t bytes, unsigned class_index)
+tarn__block *tarn__bucket_search(tarn_pool *pool, size_t bytes, unsigned class_index)
 {
     const size_t most = bytes + bytes / 8;
-    tarn__block_record *best = NULL;
+    tarn__block *best = NULL;
     const unsigned c = next_occupied(pool, class_index);
     if (c < TARN__N_CLASSES && pool->buckets[c].capacity <= most) best = pool->buckets[c].first;
+    else if (c < TARN__N_CLASSES) pool->figures.window_rejects++;
     if (bytes <= TARN__SMALL_MAX) return best;
 
     size_t seen = 0;
-    for (size_t b = TARN__N_CLASSES; seen < pool->stats.dynamic_buckets; b++) {
+    for (size_t b = TARN__N_CLASSES; seen < pool->figures.dynamic_buckets; b++) {
         TARN_ASSERT(b < TARN__N_BUCKETS);
         const tarn__bucket *bucket = &pool->buckets[b];
         if (bucket->capacity == 0) continue;
@@ -157,7 +153,7 @@ tarn__block_record *tarn__bucket_search(tarn_pool *pool, size_t bytes, unsigned 
     return best;
 }
 
-tarn__block_record *tarn__bucket_last_resort(tarn_pool *pool, size_t bytes, unsigned class_index)
+tarn__block *tarn__bucket_last_resort(tarn_pool *pool, size_t bytes, unsigned class_index)
 {
     if (bytes > TARN__SMALL_MAX) return NULL;
     const unsigned c = next_occupied(pool, class_index);

@@ -26,7 +26,10 @@ static tarn_tensor *make(tarn_manager *tm, const char *factory, tarn_dtype dtype
                          status == TARN_ESHAPE ? "has a negative size" : "holds too many bytes");
     }
     if (status != TARN_OK) return NULL;
-    return tarn__adopt(tarn__tensor_new(tm, &layout, fill));
+    const tarn__place before = tarn__enter_place(tm, factory + sizeof("tarn_") - 1, TARN_KIND_DATA);
+    tarn_tensor *t = tarn__tensor_new(tm, &layout, fill);
+    tarn__leave_place(tm, before);
+    return tarn__adopt(t);
 }
 
 tarn_tensor *tarn_zeros(tarn_manager *tm, tarn_dtype dtype, tarn_shape shape)

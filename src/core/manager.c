@@ -4,31 +4,70 @@
 
 #include <stdio.h>
 
+#include <tarn/dry_run.h>
+
 #include "core/assert.h"
 #include "core/pool.h"
 #include "core/runtime.h"
 #include "core/size.h"
+#include "core/system.h"
 
 enum { FIRST_FRAMES = 8 };
 
 /* ---- creation */
 
+static void free_records(tarn_manager *tm)
+{
+    tarn_pool *pool = tm->pool;
+    if (tm->cache != NULL) tarn__cache_leave(tm->cache);
+    tarn__records_free(pool, tm->phases, tm->phase_room * sizeof(*tm->phases));
+    tarn__records_free(pool, tm->frames, tm->n_frames * sizeof(*tm->frames));
+    tarn__records_free(pool, tm, sizeof(*tm));
+}
+
 static tarn_manager *make_manager(tarn_pool *pool)
 {
     tarn_manager *tm = tarn__records_alloc(pool, sizeof(*tm));
     if (tm == NULL) return NULL;
+    tm->pool = pool;
     tm->frames = tarn__records_alloc(pool, FIRST_FRAMES * sizeof(*tm->frames));
-    if (tm->frames == NULL) {
-        tarn__records_free(pool, tm, sizeof(*tm));
+    tm->n_frames = FIRST_FRAMES;
+    tm->cache = tarn__cache_join(pool);
+    if (tm->frames == NULL || tm->cache == NULL) {
+        free_records(tm);
         return NULL;
     }
-    tm->n_frames = FIRST_FRAMES;
-    tm->pool = pool;
-    pool->n_users++;
     tarn__slab_init(&tm->tensors, pool, sizeof(tarn_tensor));
     tarn__slab_init(&tm->storages, pool, sizeof(tarn__storage));
     tarn__slab_init(&tm->names, pool, TARN__TENSOR_NAME_BYTES);
+    tarn__pool_lock(pool);
+    pool->n_users++;
+    tarn__pool_unlock(pool);
     return tm;
+}
+
+static void set_options(tarn_manager *tm, const tarn_manager_options *o)
+{
+    tm->owns_pool = o->pool == NULL;
+    tm->seed = o->seed;
+    tm->on_error = o->on_error;
+    tm->on_unreleased = o->on_unreleased;
+    tm->context = o->context;
+    tm->tags = o->track_allocations != TARN_OFF && tm->pool->options.track_stats != TARN_OFF;
+    tm->scopes_own = o->auto_release != TARN_OFF;
+    tm->dry = o->dry_run;
+    tm->time_calls = o->time_calls;
+    tm->measure_phases = o->measure_phases;
+    tm->reuse_handles = tm->pool->options.checking != TARN_CHECK_FULL;
+    tm->zero_at_once = tm->pool->options.zero_policy == TARN_ZERO_AT_ONCE;
+    tm->place = (tarn__place){ "", "", TARN_KIND_DATA };
+}
+
+/* A pool of the manager's own; a dry one reserves addresses alone. */
+static tarn_pool *make_pool(const tarn_manager_options *o)
+{
+    return tarn_pool_create(&(tarn_pool_options){ .system = o->dry_run ? &tarn__system_dry : NULL },
+                            NULL);
 }
 
 tarn_manager *tarn_manager_create(const tarn_manager_options *options)
@@ -36,20 +75,18 @@ tarn_manager *tarn_manager_create(const tarn_manager_options *options)
     static const tarn_manager_options defaults;
     const tarn_manager_options *o = options != NULL ? options : &defaults;
     tarn__runtime_first_manager();
-    tarn_pool *pool = o->pool != NULL ? o->pool : tarn_pool_create(NULL, NULL);
+    tarn_pool *pool = o->pool != NULL ? o->pool : make_pool(o);
     if (pool == NULL) return NULL;
     tarn_manager *tm = make_manager(pool);
     if (tm == NULL) {
         if (o->pool == NULL) tarn__pool_end(pool);
         return NULL;
     }
-    tm->owns_pool = o->pool == NULL;
-    tm->seed = o->seed;
-    tm->on_error = o->on_error;
-    tm->on_unreleased = o->on_unreleased;
-    tm->context = o->context;
+    set_options(tm, o);
     return tm;
 }
+
+bool tarn_is_dry_run(const tarn_manager *tm) { return tm != NULL && tm->dry; }
 
 /* ---- end */
 
@@ -84,9 +121,10 @@ static void free_manager(tarn_manager *tm)
     tarn__slab_end(&tm->tensors);
     tarn__slab_end(&tm->storages);
     tarn__slab_end(&tm->names);
-    tarn__records_free(pool, tm->frames, tm->n_frames * sizeof(*tm->frames));
-    tarn__records_free(pool, tm, sizeof(*tm));
+    free_records(tm);
+    tarn__pool_lock(pool);
     pool->n_users--;
+    tarn__pool_unlock(pool);
     if (owns_pool) tarn__pool_end(pool);
 }
 
@@ -94,6 +132,7 @@ size_t tarn_manager_destroy(tarn_manager *tm)
 {
     if (tm == NULL) return 0;
     size_t unreleased = 0;
+    tarn__default_manager_ends(tm);
     if (tm->recorder != NULL) tm->recorder->destroy(tm);
     while (tm->objects != NULL) tm->objects->destroy(tm->objects);
     for (uint32_t depth = tm->depth + 1; depth-- > 0;)
@@ -140,19 +179,40 @@ static uint64_t list_length(const tarn_tensor *first)
     return n;
 }
 
+static uint64_t larger(int64_t a, int64_t b) { return (uint64_t)(a > b ? a : b); }
+
 tarn_manager_stats tarn_manager_get_stats(const tarn_manager *tm)
 {
     if (tm == NULL) return (tarn_manager_stats){ 0 };
     tarn_manager_stats stats = tm->stats;
+    const tarn__cache *c = tm->cache;
+    const uint64_t allocations = TARN__GET(c->allocations), releases = TARN__GET(c->releases);
+    stats.created = allocations + tm->ever_adopted;
+    stats.released = releases + tm->ever_adopted - tm->adopted;
+    stats.active = allocations - releases + tm->adopted;
+    stats.total_memory = (size_t)TARN__GET(c->usage) + tm->adopted_bytes;
+    stats.peak = tm->peak_adopted + larger(TARN__GET(c->peak.live), TARN__GET(c->outer.live));
+    stats.peak_memory = (size_t)(tm->peak_adopted_bytes +
+                                 larger(TARN__GET(c->peak.usage), TARN__GET(c->outer.usage)));
+    stats.acquire_ns = tm->acquire_ns;
+    stats.release_ns = tm->release_ns;
     stats.handles = tm->tensors.taken;
     stats.root_handles = list_length(tm->frames[0].first);
     stats.tape_length = tm->recorder != NULL ? tm->recorder->length(tm) : 0;
     return stats;
 }
 
+/* The pool's peaks stay: they become earlier ones. */
 void tarn_manager_reset_peaks(tarn_manager *tm)
 {
     if (tm == NULL) return;
-    tm->stats.peak = tm->stats.active;
-    tm->stats.peak_memory = tm->stats.total_memory;
+    tarn__cache *c = tm->cache;
+    tarn__pool_lock(tm->pool);
+    tarn__pool_stop(tm->pool);
+    c->earlier = tarn__cache_peaks(c);
+    c->outer = (tarn__peaks){ 0 };
+    tarn__peaks_set(c);
+    tm->peak_adopted = tm->adopted;
+    tm->peak_adopted_bytes = tm->adopted_bytes;
+    tarn__pool_unlock(tm->pool);
 }

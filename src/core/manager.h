@@ -5,6 +5,7 @@
 
 #include <tarn/manager.h>
 
+#include "core/cache.h"
 #include "core/slab.h"
 #include "core/tensor.h"
 
@@ -45,9 +46,57 @@ typedef struct tarn__object {
         struct tarn__object *object); /* ends what it owns, then calls tarn__object_free */
 } tarn__object;
 
+/* Where what is made now comes from. The texts are compared by address. */
+typedef struct tarn__place {
+    const char *path;      /* of the module; "" outside modules */
+    const char *operation; /* without tarn_ */
+    uint8_t kind;          /* a tarn_kind */
+} tarn__place;
+
+enum { TARN__PLACES = 64, TARN__MAX_PHASES = 32 };
+
+/* An open phase: what the counters were at its begin. */
+typedef struct tarn__open_phase {
+    uint32_t row, serial;
+    uint64_t begin_ns;
+    uint64_t allocations, misses, requested, system_allocations;
+    int64_t in_use;
+    int64_t peak_usage, peak_in_use, peak_live; /* of the phase around it, so far */
+} tarn__open_phase;
+
+/* What was left after a step. */
+typedef struct tarn__steady {
+    bool known;
+    uint64_t sequence; /* handles made so far */
+    uint64_t handles, tape_length, system_allocations;
+    int64_t usage, live;
+} tarn__steady;
+
 struct tarn_manager {
     tarn_pool *pool;
+    tarn__cache *cache; /* owned */
     bool owns_pool;
+    bool tags;       /* blocks get tags */
+    bool scopes_own; /* options.auto_release */
+    bool dry;        /* nothing is computed */
+    bool time_calls, measure_phases;
+    bool reuse_handles; /* not with full checking */
+    bool zero_at_once;
+    uint64_t acquire_ns, release_ns;
+    uint64_t sequence; /* handles made so far */
+    uint64_t adopted, peak_adopted, adopted_bytes, peak_adopted_bytes, ever_adopted;
+    tarn__place place;
+    struct {
+        tarn__place place;
+        uint32_t tag;
+    } places[TARN__PLACES]; /* tags found before, by a hash of the addresses */
+
+    tarn_phase_usage *phases; /* owned: (phase_room) */
+    uint32_t n_phases, phase_room;
+    tarn__open_phase open_phases[TARN__MAX_PHASES];
+    uint32_t phase_depth, phase_serial;
+    tarn__steady steady;
+
     uint64_t seed;
     uint64_t n_modules; /* root modules made so far: each tree's creation number */
 
@@ -87,6 +136,42 @@ static inline bool tarn__recording(const tarn_manager *tm)
 {
     return tm->recorder != NULL && !tm->frames[tm->depth].no_grad;
 }
+
+/* The tag of what is made now. */
+uint32_t tarn__tag_found(tarn_manager *tm, const tarn__place *place);
+
+/* Forgets the addresses of texts that are about to end. */
+void tarn__places_forget(tarn_manager *tm);
+
+/* Says where what is made from now on comes from, until tarn__leave_place with what it returned. */
+static inline tarn__place tarn__enter_place(tarn_manager *tm, const char *operation, tarn_kind kind)
+{
+    const tarn__place before = tm->place;
+    tm->place.operation = operation;
+    tm->place.kind = (uint8_t)kind;
+    return before;
+}
+
+static inline void tarn__leave_place(tarn_manager *tm, tarn__place before) { tm->place = before; }
+
+/* The tag of what t's memory was made as, with another kind; 0 where nobody counts by tag. */
+uint32_t tarn__tag_like(const tarn_tensor *t, tarn_kind kind);
+
+/* Gives t's memory this kind, if it was an activation. */
+void tarn__mark_saved(tarn_tensor *t);
+
+/* Opens and ends a phase by itself, if the manager measures them. */
+tarn_phase tarn__phase_open(tarn_manager *tm, const char *name);
+static inline tarn_phase tarn__phase_auto(tarn_manager *tm, const char *name)
+{
+    return tm->measure_phases ? tarn__phase_open(tm, name) : (tarn_phase){ 0 };
+}
+
+/* One step of the manager, for its pool. */
+static inline void tarn__manager_step(tarn_manager *tm) { tarn__cache_step(tm->cache); }
+
+/* Told of the end of a manager, in case it is the default one. */
+void tarn__default_manager_ends(const tarn_manager *tm);
 
 /* Records of the library's objects: zeroed memory from the pool's system, counted as metadata. */
 void *tarn__records_alloc(tarn_pool *pool, size_t bytes);

@@ -1,227 +1,261 @@
 /* SPDX-License-Identifier: MIT
- * pool.c - acquiring and releasing blocks. */
+ * pool.c - a pool's life, and acquiring and releasing blocks by those who are no manager. */
 #include "core/pool.h"
 
-#include <math.h>
 #include <string.h>
 
 #include "core/assert.h"
-#include "core/checkers.h"
 #include "core/size.h"
 #include "core/system.h"
 
-enum { DEFAULT_CACHE = 64 * 1024 * 1024 };
+static const size_t default_cache = (size_t)64 * 1024 * 1024;
 
 /* ---- creation and end */
 
-static tarn_status complete_options(tarn_pool_options *o)
+static tarn_system system_of(const tarn_pool_options *options)
 {
-    if (o->growth_factor == 0.0) o->growth_factor = 2.0;
-    if (o->max_capacity == 0) o->max_capacity = TARN_UNLIMITED;
-    if (!isfinite(o->growth_factor) || o->growth_factor < 1.0) return TARN_EARG;
-    if (o->max_capacity == TARN_NONE) return TARN_EARG;
-    if (o->initial_capacity > o->max_capacity) return TARN_EARG;
-    if (o->system != NULL && (o->system->reserve == NULL || o->system->release == NULL))
-        return TARN_EARG;
-    return TARN_OK;
+    if (options->system != NULL) return *options->system;
+    return options->mode == TARN_PASS_THROUGH ? tarn__system_exact : tarn__system_default;
 }
 
-static tarn_pool *make_pool(const tarn_pool_options *options)
+static unsigned log2_of(size_t power)
 {
-    const tarn_system system = options->system != NULL ? *options->system : tarn__system_default;
+    return 63u - (unsigned)__builtin_clzll((unsigned long long)power);
+}
+
+/* Completes a zeroed pool; false if memory is short. */
+static bool begin(tarn_pool *pool, const tarn_pool_options *options)
+{
+    pool->options = *options;
+    pool->options.system = NULL;
+    pool->shift = log2_of(options->alignment);
+    pool->zone = options->checking == TARN_CHECK_FULL ? options->alignment : 0;
+    pool->figures.system_allocations = 1;
+    pool->figures.metadata = sizeof(*pool);
+    for (unsigned c = 0; c < TARN__N_CLASSES; c++)
+        pool->buckets[c].capacity = tarn__class_quanta(c) << pool->shift;
+    tarn__slab_init(&pool->regions_slab, pool, sizeof(tarn__region));
+    pool->regions_slab.locked = true;
+    pool->common.pool = pool;
+    pool->common.shift = pool->shift;
+    return tarn__tags_begin(pool) && tarn__trace_begin(pool) && tarn__reserve_initial(pool);
+}
+
+static tarn_pool *make_pool(const tarn_pool_options *options, const tarn__overrides *overrides)
+{
+    const tarn_system system = system_of(options);
     tarn_pool *pool = system.reserve(system.context, sizeof(*pool));
     if (pool == NULL) return NULL;
     pool->system = system;
-    pool->options = *options;
-    pool->options.system = NULL;
-    pool->stats.system_allocations = 1;
-    pool->stats.metadata = sizeof(*pool);
-    for (unsigned c = 0; c < TARN__N_CLASSES; c++)
-        pool->buckets[c].capacity = tarn__class_quanta(c) * TARN__QUANTUM;
-    tarn__slab_init(&pool->regions_slab, pool, sizeof(tarn__region));
-    return pool;
+    pool->overrides = *overrides;
+    (void)pthread_mutex_init(&pool->lock, NULL);
+    if (begin(pool, options)) return pool;
+    tarn__pool_end(pool);
+    return NULL;
 }
 
 void tarn__pool_end(tarn_pool *pool)
 {
     const tarn_system system = pool->system;
+    tarn__cache *direct = TARN__GET(pool->direct);
+    if (direct != NULL) tarn__cache_leave(direct);
+    tarn__pool_lock(pool);
+    if (pool->zone > 0) tarn__quarantine_drain(pool, 0);
+    tarn__arrays_end(pool);
+    tarn__trace_stop(pool);
+    tarn__tags_end(pool);
+    tarn__system_give(pool, pool->common.tags, pool->common.n_tags * sizeof(tarn__tag_count));
     tarn__regions_end(pool);
+    (void)pthread_mutex_unlock(&pool->lock);
+    (void)pthread_mutex_destroy(&pool->lock);
     system.release(system.context, pool, sizeof(*pool));
 }
 
 tarn_pool *tarn_pool_create(const tarn_pool_options *options, tarn_status *status)
 {
     tarn_pool_options completed = options != NULL ? *options : (tarn_pool_options){ 0 };
+    tarn__overrides overrides;
     tarn_pool *pool = NULL;
-    tarn_status result = complete_options(&completed);
+    tarn_status result = tarn__pool_options_complete(&completed, &overrides);
     if (result == TARN_OK) {
-        pool = make_pool(&completed);
-        if (pool != NULL && !tarn__reserve_initial(pool)) {
-            tarn__pool_end(pool);
-            pool = NULL;
-        }
+        pool = make_pool(&completed, &overrides);
         if (pool == NULL) result = TARN_ENOMEM;
     }
     if (status != NULL) *status = result;
     return pool;
 }
 
+static void tell_leak(void *context, const tarn_block_usage *block)
+{
+    const tarn_pool *pool = context;
+    tarn__mistake(pool, "leak: block %u of %zu bytes%s%s%s%s (%s) was never released", block->id,
+                  block->bytes, block->path[0] != '\0' ? " of " : "", block->path,
+                  block->operation[0] != '\0' ? " by " : "", block->operation,
+                  tarn_kind_name(block->kind));
+}
+
 tarn_status tarn_pool_destroy(tarn_pool *pool)
 {
     if (pool == NULL) return TARN_OK;
-    if (pool->n_users > 0 || pool->stats.live_blocks > 0) return TARN_ESTATE;
+    tarn__pool_lock(pool);
+    const bool used = pool->n_users > 0;
+    tarn__pool_unlock(pool);
+    if (used) return TARN_ESTATE;
+    if (tarn_pool_each_block(pool, tell_leak, pool) > 0) return TARN_ESTATE;
+    tarn__default_pool_ends(pool);
     tarn__pool_end(pool);
     return TARN_OK;
 }
 
-/* ---- acquire */
+/* ---- direct callers */
 
-/* A free block for `bytes`, or a new one; sets *reused accordingly. The block is out of its bucket
- * and its region knows of it. NULL: out of memory. */
-static tarn__block_record *find_block(tarn_pool *pool, size_t bytes, bool *reused)
+/* An address that is this thread's own. */
+static const void *this_thread(void)
 {
-    const size_t quanta = bytes == 0 ? 1 : (bytes - 1) / TARN__QUANTUM + 1;
-    const unsigned class_index = tarn__class_of(quanta);
-    const size_t large = bytes > TARN__SMALL_MAX ? tarn__large_capacity(bytes) : 0;
-    tarn__bucket *bucket =
-        large == 0 ? &pool->buckets[class_index] : tarn__dynamic_find(pool, large);
-    tarn__block_record *block = bucket != NULL ? bucket->first : NULL;
-    if (block == NULL) block = tarn__bucket_search(pool, bytes, class_index);
-    const bool known = bucket != NULL;
-    if (block == NULL && !known) bucket = tarn__dynamic_make(pool, large);
-    const bool made = block == NULL && !known && bucket != NULL;
-    if (bucket == NULL && class_index < TARN__N_CLASSES) bucket = &pool->buckets[class_index];
-    *reused = block != NULL;
-    if (block == NULL && bucket != NULL) {
-        block = tarn__carve(pool, bucket, bucket->capacity);
-        if (block != NULL) return block;
-        if (made) tarn__dynamic_drop_last(pool, bucket);
-        block = tarn__bucket_last_resort(pool, bytes, class_index);
-        *reused = block != NULL;
-    }
-    if (block == NULL) return NULL;
-    tarn__bucket_remove(pool, block);
-    tarn__region_enter(pool, block->region);
-    return block;
+    static _Thread_local char place;
+    return &place;
 }
 
-/* Makes the first `bytes` bytes read as zero, writing only those that may not. */
-static void zero_block(tarn_pool *pool, tarn__block_record *block, size_t bytes)
+/* The cache of this thread, which the first caller gets, or NULL. */
+static tarn__cache *direct_cache(tarn_pool *pool)
 {
-    const size_t dirty = block->dirty < bytes ? block->dirty : bytes;
-    if (dirty > 0) memset(block->data, 0, dirty);
-    pool->stats.zeroed_bytes += dirty;
-    pool->stats.zero_skipped_bytes += bytes - dirty;
-    tarn__allow_defined(block->data, bytes);
+    const void *owner = atomic_load_explicit(&pool->direct_thread, memory_order_acquire);
+    const void *me = this_thread();
+    if (owner == me) return TARN__GET(pool->direct);
+    if (owner != NULL) return NULL;
+    if (!atomic_compare_exchange_strong(&pool->direct_thread, &owner, me)) return NULL;
+    tarn__cache *cache = tarn__cache_join(pool);
+    TARN__SET(pool->direct, cache);
+    return cache;
 }
 
-void tarn__pool_zero(tarn_pool *pool, tarn_block handle)
-{
-    tarn__block_record *block = tarn__record_of(pool, handle.id);
-    TARN_ASSERT(block != NULL && block->generation == handle.generation);
-    zero_block(pool, block, handle.bytes);
-}
-
-void tarn__pool_mark_dirty(tarn_pool *pool, tarn_block handle)
-{
-    tarn__block_record *block = tarn__record_of(pool, handle.id);
-    TARN_ASSERT(block != NULL && block->generation == handle.generation);
-    if (block->dirty < block->requested) block->dirty = block->requested;
-}
-
+/* As the caller says NULL, bad enumerators and sizes. */
 tarn_status tarn_pool_acquire(tarn_pool *pool, size_t bytes, tarn_fill fill, tarn_block *out)
 {
     if (out == NULL) return TARN_EARG;
     *out = (tarn_block){ 0 };
     if (pool == NULL || (fill != TARN_UNINITIALIZED && fill != TARN_ZEROED)) return TARN_EARG;
-    tarn_pool_stats *s = &pool->stats;
-    if (bytes > PTRDIFF_MAX) {
-        s->failed_acquisitions++;
-        return TARN_EOVERFLOW;
+    tarn__cache *cache = direct_cache(pool);
+    tarn__block *block;
+    const tarn_status status = cache != NULL
+                                   ? tarn__cache_acquire(cache, bytes, 0, &block)
+                                   : tarn__cache_acquire_slow(&pool->common, bytes, 0, &block);
+    if (status != TARN_OK) return status;
+    if (fill == TARN_ZEROED) {
+        if (cache == NULL) tarn__pool_lock(pool);
+        tarn__block_zero(cache != NULL ? cache : &pool->common, block);
+        if (cache == NULL) tarn__pool_unlock(pool);
     }
-    bool reused = false;
-    const bool inject = pool->fail_after != 0 && --pool->fail_after == 0;
-    tarn__block_record *block = inject ? NULL : find_block(pool, bytes, &reused);
-    if (block == NULL) {
-        s->failed_acquisitions++;
-        return TARN_ENOMEM;
-    }
-    block->state = TARN__BLOCK_IN_USE;
-    block->requested = bytes;
-    block->generation++;
-    tarn__allow(block->data, bytes);
-    if (fill == TARN_ZEROED) zero_block(pool, block, bytes);
-
-    s->allocations++;
-    s->pool_allocations += reused;
-    s->misses += !reused;
-    s->memory_saved += reused ? bytes : 0;
-    s->live_blocks++;
-    s->current_usage += bytes;
-    s->in_use += block->capacity;
-    s->cached -= block->capacity;
-    tarn__note_peaks(s);
-    if (s->in_use > pool->high_in_use) pool->high_in_use = s->in_use;
-    *out = (tarn_block){ block->data, bytes, block->id, block->generation };
+    *out = (tarn_block){ tarn__block_data(pool, block), bytes, block->id, block->generation };
     return TARN_OK;
 }
 
-/* ---- release */
-
-/* What was reserved at creation comes on top: it was asked for. */
-static size_t cache_limit(const tarn_pool *pool)
+/* Why a release cannot be. */
+static tarn_status refuse(tarn_pool *pool, tarn_status status, const tarn_block *handle,
+                          const char *why)
 {
-    size_t limit = pool->options.cache_limit;
-    if (limit == 0) limit = DEFAULT_CACHE + pool->high_in_use;
-    if (limit == TARN_NONE) limit = 0;
-    if (!tarn__size_add(limit, pool->options.initial_capacity, &limit)) limit = SIZE_MAX;
-    return limit;
+    tarn__pool_lock(pool);
+    pool->figures.bad_releases++;
+    tarn__mistake(pool, "bad release: block %u, %zu bytes at %p, %s", handle->id, handle->bytes,
+                  handle->data, why);
+    tarn__pool_unlock(pool);
+    return status;
 }
 
 tarn_status tarn_pool_release(tarn_pool *pool, tarn_block handle)
 {
     if (handle.data == NULL) return TARN_OK;
     if (pool == NULL) return TARN_EARG;
-    tarn_pool_stats *s = &pool->stats;
-    tarn__block_record *block = tarn__record_of(pool, handle.id);
+    tarn__block *block = tarn__block_of(pool, handle.id);
     if (block == NULL || handle.generation == 0 || handle.generation > block->generation ||
         (handle.generation == block->generation && block->state != TARN__BLOCK_VOID &&
-         handle.data != block->data)) {
-        s->bad_releases++;
-        return TARN_EARG;
-    }
-    if (block->state != TARN__BLOCK_IN_USE || handle.generation != block->generation) {
-        s->bad_releases++;
-        return TARN_ESTATE;
-    }
-    if (block->dirty < block->requested) block->dirty = block->requested;
-    if (pool->options.wipe_on_release) {
-        s->zeroed_bytes += block->requested;
-        memset(block->data, 0, block->dirty);
-        block->dirty = 0;
-    }
-    tarn__forbid(block->data, block->capacity);
+         handle.data != tarn__block_data(pool, block)))
+        return refuse(pool, TARN_EARG, &handle, "is not of this pool");
+    if (block->state != TARN__BLOCK_IN_USE || handle.generation != block->generation)
+        return refuse(pool, TARN_ESTATE, &handle, "was released before");
+    tarn__cache *cache = direct_cache(pool);
+    return cache != NULL ? tarn__cache_release(cache, block)
+                         : tarn__cache_release_slow(&pool->common, block);
+}
 
-    s->releases++;
-    s->live_blocks--;
-    s->current_usage -= block->requested;
-    s->in_use -= block->capacity;
-    s->cached += block->capacity;
-    tarn__note_peaks(s);
-    block->state = TARN__BLOCK_FREE;
-    block->requested = 0;
-    tarn__bucket_push(pool, block);
-    tarn__region_leave(pool, block->region);
-    if (s->cached > cache_limit(pool)) tarn__trim(pool, cache_limit(pool));
-    return TARN_OK;
+/* ---- limits */
+
+/* What was reserved at creation comes on top: it was asked for. */
+size_t tarn__cache_limit(const tarn_pool *pool)
+{
+    size_t limit = pool->options.cache_limit;
+    if (limit == 0) {
+        bool past;
+        const tarn__peaks peaks = tarn__pool_peaks(pool, &past);
+        const int64_t high = TARN__GET(peaks.in_use);
+        limit = default_cache;
+        if (high > 0 && (size_t)high > pool->high_in_use) limit += (size_t)high;
+        else limit += pool->high_in_use;
+    }
+    if (limit == TARN_NONE) limit = 0;
+    if (!tarn__size_add(limit, pool->options.initial_capacity, &limit)) limit = SIZE_MAX;
+    return limit;
 }
 
 size_t tarn_pool_trim(tarn_pool *pool, size_t keep_bytes)
 {
-    return pool == NULL ? 0 : tarn__trim(pool, keep_bytes);
+    if (pool == NULL) return 0;
+    tarn__pool_lock(pool);
+    tarn__pool_note_cached(pool);
+    tarn__pool_stop(pool);
+    if (tarn__pool_cached(pool) > keep_bytes) tarn__pool_gather(pool);
+    const size_t given = tarn__trim(pool, keep_bytes, UINT64_MAX);
+    tarn__pool_unlock(pool);
+    return given;
+}
+
+void tarn_pool_step(tarn_pool *pool)
+{
+    if (pool == NULL) return;
+    tarn__cache *cache = direct_cache(pool);
+    if (cache != NULL) {
+        tarn__cache_step(cache);
+    } else {
+        tarn__pool_lock(pool);
+        TARN__ADD(pool->common.steps, 1);
+        tarn__pool_unlock(pool);
+    }
+}
+
+size_t tarn_pool_set_max_capacity(tarn_pool *pool, size_t bytes)
+{
+    if (pool == NULL) return 0;
+    tarn__pool_lock(pool);
+    const size_t before = pool->options.max_capacity;
+    pool->options.max_capacity = bytes == 0 ? TARN_UNLIMITED : bytes;
+    tarn__pool_unlock(pool);
+    return before;
+}
+
+tarn_status tarn_pool_inject_faults(tarn_pool *pool, const tarn_faults *faults)
+{
+    if (pool == NULL) return TARN_EARG;
+    const tarn_faults f = faults != NULL ? *faults : (tarn_faults){ 0 };
+    if (!(f.probability >= 0 && f.probability <= 1)) return TARN_EARG;
+    tarn__pool_lock(pool);
+    tarn__pool_stop(pool);
+    pool->faults = f;
+    pool->fault_draws = 0;
+    const bool armed = f.nth != 0 || f.probability > 0;
+    for (tarn__cache *c = pool->caches; c != NULL; c = c->next) {
+        if (armed) atomic_fetch_or(&c->special, TARN__FAULTS);
+        else atomic_fetch_and(&c->special, ~(uint32_t)TARN__FAULTS);
+    }
+    tarn__pool_unlock(pool);
+    return TARN_OK;
 }
 
 /* ---- questions */
+
+tarn_pool_options tarn_pool_get_options(const tarn_pool *pool)
+{
+    return pool != NULL ? pool->options : (tarn_pool_options){ 0 };
+}
 
 size_t tarn_pool_bucket_capacity(size_t count)
 {
@@ -235,32 +269,7 @@ size_t tarn_pool_bucket_capacity(size_t count)
 size_t tarn_pool_block_capacity(size_t bytes)
 {
     if (bytes > PTRDIFF_MAX) return 0;
-    if (bytes > TARN__SMALL_MAX) return tarn__large_capacity(bytes);
+    if (bytes > TARN__SMALL_MAX) return tarn__large_rounded(6, bytes);
     const size_t quanta = bytes == 0 ? 1 : (bytes - 1) / TARN__QUANTUM + 1;
     return tarn__class_quanta(tarn__class_of(quanta)) * TARN__QUANTUM;
-}
-
-tarn_pool_stats tarn_pool_get_stats(const tarn_pool *pool)
-{
-    if (pool == NULL) return (tarn_pool_stats){ 0 };
-    tarn_pool_stats stats = pool->stats;
-    if (stats.allocations > 0)
-        stats.hit_ratio = (double)stats.pool_allocations / (double)stats.allocations;
-    return stats;
-}
-
-void tarn_pool_reset_peaks(tarn_pool *pool)
-{
-    if (pool == NULL) return;
-    tarn_pool_stats *s = &pool->stats;
-    s->peak_usage = s->current_usage;
-    s->peak_in_use = s->in_use;
-    s->peak_reserved = s->reserved;
-    s->peak_cached = s->cached;
-    s->peak_live_blocks = s->live_blocks;
-}
-
-void tarn_pool_fail_acquisition(tarn_pool *pool, uint64_t n)
-{
-    if (pool != NULL) pool->fail_after = n;
 }

@@ -2,7 +2,6 @@
  * regions.c - memory from the system, carved into blocks; caps, and giving back. */
 #include "core/assert.h"
 #include "core/checkers.h"
-#include "core/manager.h"
 #include "core/pool.h"
 #include "core/size.h"
 
@@ -14,63 +13,63 @@ void *tarn__system_take(tarn_pool *pool, size_t bytes)
 {
     void *memory = pool->system.reserve(pool->system.context, bytes);
     if (memory == NULL) return NULL;
-    pool->stats.system_allocations++;
-    pool->stats.metadata += bytes;
+    pool->figures.system_allocations++;
+    pool->figures.metadata += bytes;
     return memory;
 }
 
 void tarn__system_give(tarn_pool *pool, void *memory, size_t bytes)
 {
     if (memory == NULL) return;
-    pool->stats.system_releases++;
-    pool->stats.metadata -= bytes;
+    pool->figures.system_releases++;
+    pool->figures.metadata -= bytes;
     pool->system.release(pool->system.context, memory, bytes);
 }
 
-void *tarn__records_alloc(tarn_pool *pool, size_t bytes) { return tarn__system_take(pool, bytes); }
+void *tarn__records_alloc(tarn_pool *pool, size_t bytes)
+{
+    tarn__pool_lock(pool);
+    void *memory = tarn__system_take(pool, bytes);
+    tarn__pool_unlock(pool);
+    return memory;
+}
 
 void tarn__records_free(tarn_pool *pool, void *record, size_t bytes)
 {
+    if (record == NULL) return;
+    tarn__pool_lock(pool);
     tarn__system_give(pool, record, bytes);
+    tarn__pool_unlock(pool);
 }
 
-/* Room for one more chunk of block records in the table of chunks. */
-static bool grow_chunk_table(tarn_pool *pool)
+static size_t chunk_bytes(unsigned k)
 {
-    if (pool->n_chunks < pool->chunk_capacity) return true;
-    const uint32_t capacity = pool->chunk_capacity == 0 ? 8 : pool->chunk_capacity * 2;
-    tarn__block_record **chunks = tarn__system_take(pool, capacity * sizeof(tarn__block_record *));
-    if (chunks == NULL) return false;
-    for (uint32_t i = 0; i < pool->n_chunks; i++) chunks[i] = pool->chunks[i];
-    tarn__system_give(pool, pool->chunks, pool->chunk_capacity * sizeof(tarn__block_record *));
-    pool->chunks = chunks;
-    pool->chunk_capacity = capacity;
-    return true;
+    return ((size_t)TARN__FIRST_RECORDS << k) * sizeof(tarn__block);
 }
 
 /* A record without a block: a used one, whose generation goes on, or the next of a chunk. */
-static tarn__block_record *take_record(tarn_pool *pool)
+static tarn__block *take_record(tarn_pool *pool)
 {
-    tarn__block_record *record = pool->void_records;
+    tarn__block *record = pool->void_records;
     if (record != NULL) {
         pool->void_records = record->next;
         return record;
     }
-    if (pool->n_records == pool->n_chunks * TARN__BLOCKS_PER_CHUNK) {
-        if (pool->n_records > UINT32_MAX - TARN__BLOCKS_PER_CHUNK || !grow_chunk_table(pool))
-            return NULL;
-        pool->chunks[pool->n_chunks] =
-            tarn__system_take(pool, TARN__BLOCKS_PER_CHUNK * sizeof(tarn__block_record));
-        if (pool->chunks[pool->n_chunks] == NULL) return NULL;
-        pool->n_chunks++;
+    if (pool->n_records == UINT32_MAX - TARN__FIRST_RECORDS) return NULL;
+    const uint64_t place = (uint64_t)pool->n_records + TARN__FIRST_RECORDS;
+    const unsigned k = 63u - (unsigned)__builtin_clzll(place / TARN__FIRST_RECORDS);
+    tarn__block *chunk = TARN__GET(pool->chunks[k]);
+    if (chunk == NULL) {
+        chunk = tarn__system_take(pool, chunk_bytes(k));
+        if (chunk == NULL) return NULL;
+        atomic_store_explicit(&pool->chunks[k], chunk, memory_order_release);
     }
-    record = &pool->chunks[pool->n_records / TARN__BLOCKS_PER_CHUNK]
-                          [pool->n_records % TARN__BLOCKS_PER_CHUNK];
+    record = &chunk[place - ((uint64_t)TARN__FIRST_RECORDS << k)];
     record->id = ++pool->n_records;
     return record;
 }
 
-static void give_record(tarn_pool *pool, tarn__block_record *record)
+static void give_record(tarn_pool *pool, tarn__block *record)
 {
     record->state = TARN__BLOCK_VOID;
     record->data = NULL;
@@ -88,6 +87,7 @@ static void idle_remove(tarn_pool *pool, tarn__region *region)
 
 static void idle_append(tarn_pool *pool, tarn__region *region)
 {
+    region->idle_since = pool->idle_since;
     region->older = pool->newest_idle;
     region->newer = NULL;
     *(region->older != NULL ? &region->older->newer : &pool->oldest_idle) = region;
@@ -96,21 +96,21 @@ static void idle_append(tarn_pool *pool, tarn__region *region)
 
 void tarn__region_enter(tarn_pool *pool, tarn__region *region)
 {
-    if (region->n_in_use++ == 0) idle_remove(pool, region);
+    if (region->n_out++ == 0) idle_remove(pool, region);
 }
 
 void tarn__region_leave(tarn_pool *pool, tarn__region *region)
 {
-    TARN_ASSERT(region->n_in_use > 0);
-    if (--region->n_in_use == 0) idle_append(pool, region);
+    TARN_ASSERT(region->n_out > 0);
+    if (--region->n_out == 0) idle_append(pool, region);
 }
 
 /* Gives the memory of a region back, and the region's record. */
 static void release_region(tarn_pool *pool, tarn__region *region)
 {
-    pool->stats.system_releases++;
-    tarn__allow(region->data, region->bytes);
-    pool->system.release(pool->system.context, region->data, region->bytes);
+    pool->figures.system_releases++;
+    tarn__allow(region->memory, region->bytes);
+    pool->system.release(pool->system.context, region->memory, region->bytes);
     tarn__slab_give(&pool->regions_slab, region);
 }
 
@@ -123,10 +123,12 @@ static void unlink_shared(tarn_pool *pool, const tarn__region *region)
 
 static void give_back(tarn_pool *pool, tarn__region *region)
 {
-    for (tarn__block_record *block = region->blocks, *next; block != NULL; block = next) {
+    for (tarn__block *block = region->blocks, *next; block != NULL; block = next) {
         next = block->sibling;
-        tarn__bucket_remove(pool, block);
-        pool->buckets[block->bucket].n_blocks--;
+        if (block->bucket != TARN__NO_BUCKET) {
+            tarn__bucket_remove(pool, block);
+            pool->buckets[block->bucket].n_blocks--;
+        }
         give_record(pool, block);
     }
     idle_remove(pool, region);
@@ -134,21 +136,23 @@ static void give_back(tarn_pool *pool, tarn__region *region)
     if (region->next != NULL) region->next->prev = region->prev;
     if (region->shared) unlink_shared(pool, region);
 
-    pool->stats.reserved -= region->bytes;
-    pool->stats.cached -= region->bytes;
+    pool->figures.reserved -= region->bytes;
+    tarn__trace_region_event(pool, TARN__EVENT_GIVE_BACK, region);
     release_region(pool, region);
 }
 
-size_t tarn__trim(tarn_pool *pool, size_t keep_bytes)
+size_t tarn__trim(tarn_pool *pool, size_t keep_bytes, uint64_t idle_before)
 {
-    size_t given = 0;
-    while (pool->oldest_idle != NULL && pool->stats.cached > keep_bytes) {
+    size_t given = 0, cached = tarn__pool_cached(pool);
+    while (pool->oldest_idle != NULL && cached > keep_bytes &&
+           pool->oldest_idle->idle_since < idle_before) {
         given += pool->oldest_idle->bytes;
+        cached -= pool->oldest_idle->bytes;
         give_back(pool, pool->oldest_idle);
     }
     if (given > 0) {
-        pool->stats.trims++;
-        pool->stats.trimmed_bytes += given;
+        pool->figures.trims++;
+        pool->figures.trimmed_bytes += given;
     }
     return given;
 }
@@ -159,48 +163,57 @@ void tarn__regions_end(tarn_pool *pool)
         next = region->next;
         release_region(pool, region);
     }
-    for (uint32_t i = 0; i < pool->n_chunks; i++)
-        tarn__system_give(pool, pool->chunks[i],
-                          TARN__BLOCKS_PER_CHUNK * sizeof(tarn__block_record));
-    tarn__system_give(pool, pool->chunks, pool->chunk_capacity * sizeof(tarn__block_record *));
+    for (unsigned k = 0; k < TARN__N_CHUNKS; k++)
+        tarn__system_give(pool, TARN__GET(pool->chunks[k]), chunk_bytes(k));
     tarn__slab_end(&pool->regions_slab);
 }
 
 /* ---- reserving */
 
-/* A region of exactly `bytes` bytes within the cap, or NULL. */
-static tarn__region *reserve(tarn_pool *pool, size_t bytes)
+/* A region with room for `room` bytes, aligned as the pool wants it, within the cap, or NULL. */
+static tarn__region *reserve(tarn_pool *pool, size_t room)
 {
-    const size_t cap = pool->options.max_capacity;
-    if (pool->stats.reserved > cap || bytes > cap - pool->stats.reserved) return NULL;
+    const size_t quantum = (size_t)1 << pool->shift, cap = pool->options.max_capacity;
+    size_t bytes;
+    if (!tarn__size_add(room, quantum - TARN__QUANTUM, &bytes)) return NULL;
+    if (pool->figures.reserved > cap || bytes > cap - pool->figures.reserved) return NULL;
     tarn__region *region = tarn__slab_take(&pool->regions_slab);
     if (region == NULL) return NULL;
-    unsigned char *data = pool->system.reserve(pool->system.context, bytes);
-    if (data == NULL) {
+    unsigned char *memory = pool->system.reserve(pool->system.context, bytes);
+    if (memory == NULL) {
         tarn__slab_give(&pool->regions_slab, region);
         return NULL;
     }
-    tarn__forbid(data, bytes);
-    *region = (tarn__region){ .data = data, .bytes = bytes, .next = pool->regions };
+    if (pool->system.advise != NULL && bytes >= TARN__TWO_MIB)
+        pool->system.advise(pool->system.context, memory, bytes, pool->options.huge_pages);
+    tarn__forbid(memory, bytes);
+    const size_t gap = (size_t)(-(uintptr_t)memory & (quantum - 1));
+    *region = (tarn__region){ .memory = memory,
+                              .data = memory + gap,
+                              .bytes = bytes,
+                              .room = bytes - gap,
+                              .next = pool->regions };
     if (pool->regions != NULL) pool->regions->prev = region;
     pool->regions = region;
     idle_append(pool, region);
 
-    pool->stats.system_allocations++;
-    pool->stats.total_allocated += bytes;
-    pool->stats.reserved += bytes;
-    pool->stats.cached += bytes;
+    tarn__pool_figures *f = &pool->figures;
+    f->system_allocations++;
+    f->total_allocated += bytes;
+    f->reserved += bytes;
+    if (f->reserved > f->peak_reserved) f->peak_reserved = f->reserved;
+    tarn__trace_region_event(pool, TARN__EVENT_RESERVE, region);
     return region;
 }
 
 /* The same, giving back idle regions until it succeeds or none is left. */
-static tarn__region *reserve_trimming(tarn_pool *pool, size_t bytes)
+static tarn__region *reserve_trimming(tarn_pool *pool, size_t room)
 {
     for (;;) {
-        tarn__region *region = reserve(pool, bytes);
+        tarn__region *region = reserve(pool, room);
         if (region != NULL || pool->oldest_idle == NULL) return region;
-        const size_t keep = pool->stats.cached - 1; /* at least the oldest goes */
-        tarn__trim(pool, keep);
+        const size_t keep = tarn__pool_cached(pool) - 1; /* at least the oldest goes */
+        (void)tarn__trim(pool, keep, UINT64_MAX);
     }
 }
 
@@ -244,11 +257,12 @@ bool tarn__reserve_initial(tarn_pool *pool)
 {
     size_t bytes;
     if (pool->options.initial_capacity == 0) return true;
+    const size_t slack = ((size_t)1 << pool->shift) - TARN__QUANTUM;
     if (!tarn__size_round_up(pool->options.initial_capacity, TARN__QUANTUM, &bytes)) return false;
-    tarn__region *region = reserve_shared(pool, smaller(bytes, pool->options.max_capacity));
+    bytes = smaller(bytes, pool->options.max_capacity);
+    tarn__region *region = reserve_shared(pool, bytes > slack ? bytes - slack : bytes);
     if (region == NULL) return false;
     region->any_size = true;
-    tarn__note_peaks(&pool->stats);
     return true;
 }
 
@@ -257,14 +271,31 @@ static tarn__region *with_room(const tarn_pool *pool, size_t capacity)
 {
     for (tarn__region *region = pool->shared_regions; region != NULL; region = region->next_shared)
         if ((region->any_size || capacity <= TARN__SMALL_MAX) &&
-            region->bytes - region->carved >= capacity)
+            region->room - region->carved >= capacity)
             return region;
     return NULL;
 }
 
-tarn__block_record *tarn__carve(tarn_pool *pool, tarn__bucket *bucket, size_t capacity)
+/* Cuts a block out of a region. */
+static void carve(tarn_pool *pool, tarn__region *region, tarn__block *block, size_t capacity,
+                  uint16_t bucket)
 {
-    tarn__block_record *block = take_record(pool);
+    block->data = region->data + region->carved;
+    block->capacity = capacity;
+    block->dirty = 0;
+    block->region = region;
+    block->sibling = region->blocks;
+    block->bucket = bucket;
+    block->state = TARN__BLOCK_FREE;
+    block->first_generation = block->generation;
+    region->blocks = block;
+    region->carved += capacity;
+    tarn__region_enter(pool, region);
+}
+
+tarn__block *tarn__carve(tarn_pool *pool, tarn__bucket *bucket, size_t capacity)
+{
+    tarn__block *block = take_record(pool);
     if (block == NULL) return NULL;
     tarn__region *region = with_room(pool, capacity);
     if (region == NULL)
@@ -274,16 +305,16 @@ tarn__block_record *tarn__carve(tarn_pool *pool, tarn__bucket *bucket, size_t ca
         give_record(pool, block);
         return NULL;
     }
-    block->data = region->data + region->carved;
-    block->capacity = capacity;
-    block->dirty = 0;
-    block->region = region;
-    block->sibling = region->blocks;
-    block->bucket = (uint16_t)(bucket - pool->buckets);
-    block->state = TARN__BLOCK_FREE;
-    region->blocks = block;
-    region->carved += capacity;
+    carve(pool, region, block, capacity, (uint16_t)(bucket - pool->buckets));
     bucket->n_blocks++;
-    tarn__region_enter(pool, region);
     return block;
+}
+
+tarn__block *tarn__carve_alone(tarn_pool *pool, size_t capacity)
+{
+    tarn__block *block = take_record(pool);
+    tarn__region *region = block != NULL ? reserve(pool, capacity) : NULL;
+    if (region != NULL) carve(pool, region, block, capacity, TARN__NO_BUCKET);
+    else if (block != NULL) give_record(pool, block);
+    return region != NULL ? block : NULL;
 }

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "core/manager.h"
+#include "core/pool.h"
 #include "core/values.h"
 
 /* ---- one figure of each type */
@@ -57,10 +58,12 @@ tarn_status tarn_pool_print_stats(const tarn_pool *pool, FILE *stream)
     const tarn_pool_stats stats = tarn_pool_get_stats(pool);
     char figure[32];
     bool written = fprintf(stream, "pool\n") > 0;
-#define PRINT_FIELD(type, field, meaning) \
+#define PRINT_FIELD(kind, type, field, meaning) \
     written = print_row(stream, #field, FIGURE(figure, stats.field), meaning) && written;
     TARN_POOL_STATS_LIST(PRINT_FIELD)
 #undef PRINT_FIELD
+    if (pool->overrides.text[0] != '\0')
+        written = fprintf(stream, "from the environment\n%s", pool->overrides.text) > 0 && written;
     return written ? TARN_OK : TARN_EIO;
 }
 
@@ -71,10 +74,11 @@ size_t tarn_pool_stats_json(const tarn_pool_stats *stats, char *text, size_t siz
     json j = { text, text != NULL ? size : 0, 0 };
     char figure[32];
     const char *separator = "{";
-#define JSON_FIELD(type, field, meaning)                                      \
+#define JSON_FIELD(kind, type, field, meaning)                                \
     json_add(&j, "%s\"" #field "\":%s", separator, FIGURE(figure, s->field)); \
     separator = ",";
     TARN_POOL_STATS_LIST(JSON_FIELD)
+#undef JSON_FIELD
     json_add(&j, "}");
     return j.length;
 }
@@ -101,6 +105,9 @@ size_t tarn_manager_stats_json(const tarn_manager_stats *stats, char *text, size
     json j = { text, text != NULL ? size : 0, 0 };
     char figure[32];
     const char *separator = "{";
+#define JSON_FIELD(type, field, meaning)                                      \
+    json_add(&j, "%s\"" #field "\":%s", separator, FIGURE(figure, s->field)); \
+    separator = ",";
     TARN_MANAGER_STATS_LIST(JSON_FIELD)
 #undef JSON_FIELD
     json_add(&j, "}");

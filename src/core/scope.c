@@ -32,8 +32,8 @@ tarn_tensor *tarn__adopt(tarn_tensor *t)
     if (t == NULL) return NULL;
     tarn_manager *tm = t->manager;
     t->owner = TARN__OWNER_SCOPE;
-    t->scope = tm->depth;
-    list_push(&tm->frames[tm->depth].first, t);
+    t->scope = tm->scopes_own ? tm->depth : 0;
+    list_push(&tm->frames[t->scope].first, t);
     return t;
 }
 

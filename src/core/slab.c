@@ -14,41 +14,38 @@ void tarn__slab_init(tarn__slab *slab, tarn_pool *pool, size_t record_bytes)
     *slab = (tarn__slab){ .pool = pool, .record_bytes = rounded };
 }
 
-static void link_free(tarn__slab *slab, void *record)
+bool tarn__slab_grow(tarn__slab *slab)
 {
-    *(void **)record = slab->free;
-    slab->free = record;
-}
-
-void *tarn__slab_take(tarn__slab *slab)
-{
-    if (slab->free == NULL) {
-        unsigned char *chunk = tarn__system_take(slab->pool, CHUNK_BYTES);
-        if (chunk == NULL) return NULL;
-        *(void **)(void *)chunk = slab->chunks;
-        slab->chunks = chunk;
-        const size_t n = (CHUNK_BYTES - CHUNK_HEADER) / slab->record_bytes;
-        for (size_t i = n; i-- > 0;) link_free(slab, chunk + CHUNK_HEADER + i * slab->record_bytes);
+    unsigned char *chunk = slab->locked ? tarn__system_take(slab->pool, CHUNK_BYTES)
+                                        : tarn__records_alloc(slab->pool, CHUNK_BYTES);
+    if (chunk == NULL) return false;
+    *(void **)(void *)chunk = slab->chunks;
+    slab->chunks = chunk;
+    for (size_t i = (CHUNK_BYTES - CHUNK_HEADER) / slab->record_bytes; i-- > 0;) {
+        void *record = chunk + CHUNK_HEADER + i * slab->record_bytes;
+        *(void **)record = slab->free;
+        slab->free = record;
     }
-    TARN_ASSERT(slab->free != NULL);
-    void *record = slab->free;
-    slab->free = *(void **)record;
-    slab->taken++;
-    return record;
+    return true;
 }
 
-void tarn__slab_give(tarn__slab *slab, void *record)
+void tarn__slab_each(const tarn__slab *slab, void (*visit)(void *context, void *record),
+                     void *context)
 {
-    TARN_ASSERT(slab->taken > 0);
-    slab->taken--;
-    link_free(slab, record);
+    const size_t n = (CHUNK_BYTES - CHUNK_HEADER) / slab->record_bytes;
+    for (unsigned char *chunk = slab->chunks; chunk != NULL; chunk = *(void **)(void *)chunk)
+        for (size_t i = 0; i < n; i++)
+            visit(context, chunk + CHUNK_HEADER + i * slab->record_bytes);
 }
 
 void tarn__slab_end(tarn__slab *slab)
 {
     for (void *chunk = slab->chunks, *next; chunk != NULL; chunk = next) {
         next = *(void **)chunk;
-        tarn__system_give(slab->pool, chunk, CHUNK_BYTES);
+        if (slab->locked) tarn__system_give(slab->pool, chunk, CHUNK_BYTES);
+        else tarn__records_free(slab->pool, chunk, CHUNK_BYTES);
     }
-    *slab = (tarn__slab){ .pool = slab->pool, .record_bytes = slab->record_bytes };
+    *slab = (tarn__slab){ .pool = slab->pool,
+                          .record_bytes = slab->record_bytes,
+                          .locked = slab->locked };
 }

@@ -4,6 +4,7 @@
 #ifndef TARN_CORE_SLAB_H
 #define TARN_CORE_SLAB_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include <tarn/pool.h>
@@ -14,14 +15,36 @@ typedef struct tarn__slab {
     void *free;          /* records not in use, linked through their first word */
     void *chunks;        /* linked through their first word */
     size_t taken;        /* records in use */
+    bool locked;         /* whoever takes records holds the pool's lock */
 } tarn__slab;
 
 void tarn__slab_init(tarn__slab *slab, tarn_pool *pool, size_t record_bytes);
 
-/* A record with indeterminate contents, or NULL if memory is short. */
-void *tarn__slab_take(tarn__slab *slab);
+/* Gets another chunk; false if memory is short. */
+bool tarn__slab_grow(tarn__slab *slab);
 
-void tarn__slab_give(tarn__slab *slab, void *record);
+/* A record with indeterminate contents, or NULL if memory is short. */
+static inline void *tarn__slab_take(tarn__slab *slab)
+{
+    if (slab->free == NULL && !tarn__slab_grow(slab)) return NULL;
+    void *record = slab->free;
+    slab->free = *(void **)record;
+    slab->taken++;
+    return record;
+}
+
+/* Its first word is overwritten. */
+static inline void tarn__slab_give(tarn__slab *slab, void *record)
+{
+    *(void **)record = slab->free;
+    slab->free = record;
+    slab->taken--;
+}
+
+/* Calls visit for every record of every chunk, in use or not; those never used are all zero but for
+ * their first word. */
+void tarn__slab_each(const tarn__slab *slab, void (*visit)(void *context, void *record),
+                     void *context);
 
 /* Gives every chunk back; the records end with it. */
 void tarn__slab_end(tarn__slab *slab);

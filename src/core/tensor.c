@@ -1,46 +1,119 @@
 /* SPDX-License-Identifier: MIT
  * tensor.c - handles and storages: how they come and go, and what they say of themselves. */
+#define _POSIX_C_SOURCE 200809L /* clock_gettime */
+
 #include "core/tensor.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #include "core/assert.h"
+#include "core/clock.h"
 #include "core/manager.h"
 #include "core/pool.h"
 
+/* ---- tags */
+
+uint32_t tarn__tag_found(tarn_manager *tm, const tarn__place *place)
+{
+    const uintptr_t mixed = ((uintptr_t)place->path >> 3) ^ ((uintptr_t)place->operation >> 2) ^
+                            ((uintptr_t)place->operation >> 8) ^ ((uintptr_t)place->kind * 11);
+    const size_t i = mixed % TARN__PLACES;
+    const tarn__place *known = &tm->places[i].place;
+    if (known->path == place->path && known->operation == place->operation &&
+        known->kind == place->kind)
+        return tm->places[i].tag;
+    tm->places[i].tag =
+        tarn__tag_intern(tm->pool, place->path, place->operation, (tarn_kind)place->kind);
+    tm->places[i].place = *place;
+    return tm->places[i].tag;
+}
+
+void tarn__places_forget(tarn_manager *tm) { memset(tm->places, 0, sizeof(tm->places)); }
+
+uint32_t tarn__tag_like(const tarn_tensor *t, tarn_kind kind)
+{
+    const tarn_manager *tm = t->manager;
+    if (!tm->tags || t->storage == NULL || t->storage->block == NULL) return 0;
+    return tarn__tag_of_kind(tm->pool, t->storage->block->tag, kind);
+}
+
+void tarn__mark_saved(tarn_tensor *t)
+{
+    tarn_manager *tm = t->manager;
+    tarn__block *block = t->storage->block;
+    if (!tm->tags || block == NULL) return;
+    if (tarn__tag_at(tm->pool, block->tag)->kind != TARN_KIND_ACTIVATION) return;
+    const uint32_t tag = tarn__tag_of_kind(tm->pool, block->tag, TARN_KIND_SAVED);
+    if (tag != 0) tarn__cache_retag(tm->cache, block, tag);
+}
+
 /* ---- storages */
 
-static tarn__storage *storage_new(tarn_manager *tm, size_t bytes)
+static tarn__storage *storage_take(tarn_manager *tm)
 {
     tarn__storage *storage = tarn__slab_take(&tm->storages);
     if (storage == NULL) return NULL;
-    if (tarn_pool_acquire(tm->pool, bytes, TARN_UNINITIALIZED, &storage->block) != TARN_OK) {
-        tarn__slab_give(&tm->storages, storage);
-        return NULL;
-    }
     storage->refs = 0;
     storage->version = 0;
     storage->saved_in = 0;
-    storage->zero_pending = false;
-
-    tarn_manager_stats *s = &tm->stats;
-    s->created++;
-    s->total_memory += bytes;
-    if (++s->active > s->peak) s->peak = s->active;
-    if (s->total_memory > s->peak_memory) s->peak_memory = s->total_memory;
+    storage->zero_pending = storage->borrowed = false;
     return storage;
+}
+
+static uint64_t now(const tarn_manager *tm) { return tm->time_calls ? tarn__clock_ns() : 0; }
+
+/* NULL: out of memory. */
+static tarn__storage *storage_new(tarn_manager *tm, size_t bytes, uint32_t tag)
+{
+    tarn__storage *storage = storage_take(tm);
+    if (storage == NULL) return NULL;
+    const uint64_t begin = now(tm);
+    const tarn_status status = tarn__cache_acquire(tm->cache, bytes, tag, &storage->block);
+    tm->acquire_ns += now(tm) - begin;
+    if (status != TARN_OK) {
+        tarn__slab_give(&tm->storages, storage);
+        return NULL;
+    }
+    storage->data = tarn__block_data(tm->pool, storage->block);
+    storage->bytes = bytes;
+    return storage;
+}
+
+/* Counts memory that is not the pool's. */
+static void count_adopted(tarn_manager *tm, size_t bytes)
+{
+    tm->ever_adopted++;
+    tm->adopted++;
+    tm->adopted_bytes += bytes;
+    if (tm->adopted > tm->peak_adopted) tm->peak_adopted = tm->adopted;
+    if (tm->adopted_bytes > tm->peak_adopted_bytes) tm->peak_adopted_bytes = tm->adopted_bytes;
+    tarn__pool_lock(tm->pool);
+    tm->pool->figures.adopted += bytes;
+    tarn__pool_unlock(tm->pool);
+}
+
+static void let_adopted_go(tarn_manager *tm, const tarn__storage *storage)
+{
+    if (storage->borrowed) return;
+    if (storage->free_memory != NULL) storage->free_memory(storage->context, storage->data);
+    tm->adopted--;
+    tm->adopted_bytes -= storage->bytes;
+    tarn__pool_lock(tm->pool);
+    tm->pool->figures.adopted -= storage->bytes;
+    tarn__pool_unlock(tm->pool);
 }
 
 static void storage_unref(tarn_manager *tm, tarn__storage *storage)
 {
     if (--storage->refs > 0) return;
-    tm->stats.released++;
-    tm->stats.active--;
-    tm->stats.total_memory -= storage->block.bytes;
-    const tarn_status status = tarn_pool_release(tm->pool, storage->block);
-    TARN_ASSERT(status == TARN_OK);
-    (void)status;
+    if (storage->block == NULL) {
+        let_adopted_go(tm, storage);
+    } else {
+        const uint64_t begin = now(tm);
+        (void)tarn__cache_release(tm->cache, storage->block); /* damage is told to on_mistake */
+        tm->release_ns += now(tm) - begin;
+    }
     tarn__slab_give(&tm->storages, storage);
 }
 
@@ -59,32 +132,81 @@ static tarn_tensor *handle_new(tarn_manager *tm, const tarn__layout *layout, tar
     t->retains = t->saves = t->scope = 0;
     t->owner = TARN__OWNER_NONE;
     t->ended_by = TARN__ALIVE;
-    t->is_view = t->kept = t->requires_grad = t->graph_freed = false;
+    t->is_view = t->kept = t->requires_grad = t->graph_freed = t->frozen = false;
     t->grad_state = TARN__GRAD_EMPTY;
     t->prev = t->next = NULL;
     t->node = NULL;
     t->grad = NULL;
     t->name = NULL;
+    t->sequence = ++tm->sequence;
     storage->refs++;
+    return t;
+}
+
+/* A handle on a fresh storage, which ends with it on failure. */
+static tarn_tensor *handle_on(tarn_manager *tm, const tarn__layout *layout, tarn__storage *storage)
+{
+    tarn_tensor *t = handle_new(tm, layout, storage, storage->data);
+    if (t != NULL) return t;
+    storage->refs = 1;
+    storage->free_memory = NULL;
+    storage_unref(tm, storage);
+    (void)tarn__fail_memory(tm, "tensor", sizeof(tarn_tensor));
+    return NULL;
+}
+
+tarn_tensor *tarn__tensor_new_tagged(tarn_manager *tm, const tarn__layout *layout, tarn_fill fill,
+                                     uint32_t tag)
+{
+    const size_t bytes = (size_t)layout->numel * tarn_dtype_size((tarn_dtype)layout->dtype);
+    tarn__storage *storage = storage_new(tm, bytes, tag);
+    if (storage == NULL) {
+        (void)tarn__fail_memory(tm, tm->label != NULL ? tm->label : "tensor", bytes);
+        return NULL;
+    }
+    storage->zero_pending = fill == TARN_ZEROED;
+    tarn_tensor *t = handle_on(tm, layout, storage);
+    if (t != NULL && tm->zero_at_once) tarn__materialize(t);
     return t;
 }
 
 tarn_tensor *tarn__tensor_new(tarn_manager *tm, const tarn__layout *layout, tarn_fill fill)
 {
-    const size_t bytes = (size_t)layout->numel * tarn_dtype_size((tarn_dtype)layout->dtype);
-    const char *what = tm->label != NULL ? tm->label : "tensor";
-    tarn__storage *storage = storage_new(tm, bytes);
+    const uint32_t tag = tm->tags ? tarn__tag_found(tm, &tm->place) : 0;
+    return tarn__tensor_new_tagged(tm, layout, fill, tag);
+}
+
+tarn_tensor *tarn__tensor_adopt(tarn_manager *tm, const tarn__layout *layout, void *data,
+                                size_t bytes, void (*free_memory)(void *context, void *data),
+                                void *context)
+{
+    tarn__storage *storage = storage_take(tm);
     if (storage == NULL) {
-        (void)tarn__fail_memory(tm, what, bytes);
+        (void)tarn__fail_memory(tm, "tensor", sizeof(*storage));
         return NULL;
     }
-    storage->zero_pending = fill == TARN_ZEROED;
-    tarn_tensor *t = handle_new(tm, layout, storage, storage->block.data);
-    if (t == NULL) {
-        storage->refs = 1;
-        storage_unref(tm, storage);
-        (void)tarn__fail_memory(tm, what, sizeof(tarn_tensor));
+    storage->block = NULL;
+    storage->data = data;
+    storage->bytes = bytes;
+    storage->free_memory = free_memory;
+    storage->context = context;
+    count_adopted(tm, bytes);
+    return handle_on(tm, layout, storage);
+}
+
+tarn_tensor *tarn__tensor_borrow(tarn_manager *tm, const tarn_tensor *frozen)
+{
+    tarn__storage *storage = storage_take(tm);
+    if (storage == NULL) {
+        (void)tarn__fail_memory(tm, "tensor", sizeof(*storage));
+        return NULL;
     }
+    storage->block = NULL;
+    storage->data = frozen->storage->data;
+    storage->bytes = frozen->storage->bytes;
+    storage->borrowed = true;
+    tarn_tensor *t = handle_on(tm, &frozen->layout, storage);
+    if (t != NULL) t->data = frozen->data;
     return t;
 }
 
@@ -123,8 +245,10 @@ void tarn__unref(tarn_tensor *t)
     let_storage_go(t);
     if (t->grad != NULL) tarn__tensor_end(t->grad, TARN__ENDED_BY_RELEASE);
     if (t->name != NULL) tarn__slab_give(&tm->names, t->name);
+    if (t->ended_by == TARN__ALIVE) t->ended_by = TARN__ENDED_BY_RELEASE;
     t->name = NULL; /* a stale handle may still be asked who ended it */
-    tarn__slab_give(&tm->tensors, t);
+    if (tm->reuse_handles) tarn__slab_give(&tm->tensors, t);
+    else tm->tensors.taken--; /* full checking: the slot stays, so that whoever asks is told */
 }
 
 void tarn__tensor_spend(tarn_tensor *t)
@@ -145,12 +269,14 @@ void tarn__materialize_zeros(tarn_tensor *t)
 {
     tarn__storage *storage = t->storage;
     storage->zero_pending = false;
-    tarn__pool_zero(t->manager->pool, storage->block);
+    if (t->manager->dry) return;
+    if (storage->block != NULL) tarn__block_zero(t->manager->cache, storage->block);
+    else memset(storage->data, 0, storage->bytes);
 }
 
 void tarn__make_zero(tarn_tensor *t)
 {
-    tarn__pool_mark_dirty(t->manager->pool, t->storage->block);
+    if (t->storage->block != NULL) tarn__block_mark_dirty(t->storage->block);
     t->storage->zero_pending = true;
     t->storage->version++;
 }

@@ -23,11 +23,16 @@ typedef struct tarn__layout {
 } tarn__layout;
 
 typedef struct tarn__storage {
-    tarn_block block;
+    struct tarn__block *block; /* NULL: memory that is not the pool's */
+    void *data;
+    size_t bytes;
     uint32_t refs;
     uint32_t version;  /* counts the writes after creation */
     uint64_t saved_in; /* the last backward pass that will read it */
     bool zero_pending; /* reads as zeros, but the zeros are not written yet */
+    bool borrowed;     /* the memory of a frozen tensor, which outlives this */
+    void (*free_memory)(void *context, void *data); /* of adopted memory; may be NULL */
+    void *context;
 } tarn__storage;
 
 typedef enum tarn__owner {
@@ -75,6 +80,8 @@ struct tarn_tensor {
         *node;         /* the recorded operation that made it; NULL for leaves and constants */
     tarn_tensor *grad; /* of a leaf: owned, or NULL until the first backward */
     char *name;        /* owned: a record of 64 bytes, or NULL */
+    uint64_t sequence; /* the manager's handles made up to this one */
+    bool frozen;       /* may be read from every thread: nothing here changes any more */
 };
 
 /* Completes a layout whose dtype, ndim and dims are set: contiguous strides, element count.
@@ -102,6 +109,18 @@ static inline size_t tarn__bytes(const tarn_tensor *t)
  * one reference and hands it to a scope (tarn__adopt), an object, or tarn__unref. TARN_ZEROED
  * storage is marked zero_pending, not written. */
 tarn_tensor *tarn__tensor_new(tarn_manager *tm, const tarn__layout *layout, tarn_fill fill);
+/* The same with a tag of the caller's. */
+tarn_tensor *tarn__tensor_new_tagged(tarn_manager *tm, const tarn__layout *layout, tarn_fill fill,
+                                     uint32_t tag);
+
+/* A handle on memory that is not the pool's. On failure (NULL, TARN_ENOMEM held) free_memory is not
+ * called. */
+tarn_tensor *tarn__tensor_adopt(tarn_manager *tm, const tarn__layout *layout, void *data,
+                                size_t bytes, void (*free_memory)(void *context, void *data),
+                                void *context);
+
+/* A handle of tm on the memory of a frozen tensor of any manager. */
+tarn_tensor *tarn__tensor_borrow(tarn_manager *tm, const tarn_tensor *frozen);
 
 /* A handle on the storage of base, `offset` elements after its first. As above otherwise. */
 tarn_tensor *tarn__tensor_view(tarn_tensor *base, const tarn__layout *layout, int64_t offset);

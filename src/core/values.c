@@ -65,6 +65,11 @@ const void *tarn_data(tarn_tensor *t)
 static tarn_status check_writable(const tarn_tensor *t, const char *writer)
 {
     if (!tarn__readable(t, writer)) return TARN_ESTALE;
+    if (t->frozen) {
+        char name[TARN__DESCRIPTION_BYTES];
+        return tarn__fail(t->manager, TARN_ESTATE, "%s: %s is frozen", writer,
+                          tarn__describe(t, name));
+    }
     const bool trained = t->owner == TARN__OWNER_OBJECT || (t->requires_grad && t->node == NULL);
     if (trained && !tarn_ok(t->manager)) return t->manager->error;
     if (!tarn__is_expanded(&t->layout)) return TARN_OK;
@@ -197,7 +202,7 @@ tarn_status tarn_copy_from(tarn_tensor *t, const void *values, size_t bytes)
     tarn_status status = check_writable(t, "tarn_copy_from");
     if (status == TARN_OK) status = check_array(t, values, bytes, "tarn_copy_from");
     if (status != TARN_OK || bytes == 0) return status;
-    tarn__touch(t, bytes == t->storage->block.bytes);
+    tarn__touch(t, bytes == t->storage->bytes);
     const unsigned char *from = values;
     rows r = rows_of(t);
     do {
@@ -228,7 +233,7 @@ tarn_status tarn_fill_with(tarn_tensor *t, double value)
     if (t == NULL) return TARN_EARG;
     const tarn_status status = check_writable(t, "tarn_fill_with");
     if (status != TARN_OK || t->layout.numel == 0) return status;
-    tarn__touch(t, tarn__bytes(t) == t->storage->block.bytes);
+    tarn__touch(t, tarn__bytes(t) == t->storage->bytes);
     rows r = rows_of(t);
     do fill_row(r.at, (tarn_dtype)t->layout.dtype, r.n, r.step, value);
     while (next_row(&r));

@@ -12,12 +12,26 @@
 /* The slope of leaky relu in an MLP. */
 static const double LEAKY_SLOPE = 0.01;
 
-/* Sets the label of the manager in which an operation on x will run and returns the one before. */
-static const char *enter(tarn_manager *tm, const tarn_module *layer)
+/* What enter replaced. */
+typedef struct outside {
+    const char *label, *path;
+    tarn_phase phase;
+} outside;
+
+/* Makes operations on x run in the name of the layer until leave. */
+static outside enter(tarn_manager *tm, const tarn_module *layer)
 {
-    const char *before = tm->label;
+    const outside before = { tm->label, tm->place.path, tarn__phase_auto(tm, layer->path) };
     tm->label = layer->label;
+    tm->place.path = layer->path;
     return before;
+}
+
+static void leave(tarn_manager *tm, outside before)
+{
+    (void)tarn_phase_end(before.phase);
+    tm->label = before.label;
+    tm->place.path = before.path;
 }
 
 /* Holds that x is missing, unless an error is held already: then that one has said why. Returns
@@ -76,9 +90,9 @@ tarn_tensor *tarn_linear_forward(const tarn_linear *layer, tarn_tensor *x)
 {
     if (layer == NULL || layer->module == NULL) return without_layer(x, "linear");
     if (x == NULL) return without_input(layer->module);
-    const char *before = enter(x->manager, layer->module);
+    const outside before = enter(x->manager, layer->module);
     tarn_tensor *y = tarn_affine(x, layer->weight, layer->bias);
-    x->manager->label = before;
+    leave(x->manager, before);
     return y;
 }
 
@@ -105,9 +119,9 @@ tarn_tensor *tarn_dropout_forward(const tarn_dropout_layer *layer, tarn_tensor *
     if (x == NULL) return without_input(module);
     if (!module->training || layer->p == 0) return x;
     const uint64_t stream = tarn__random_key(module->key, module->calls);
-    const char *before = enter(x->manager, module);
+    const outside before = enter(x->manager, module);
     tarn_tensor *y = tarn_dropout(x, layer->p, stream);
-    x->manager->label = before;
+    leave(x->manager, before);
     if (y != NULL) module->calls++;
     return y;
 }
@@ -196,9 +210,9 @@ tarn_tensor *tarn_mlp_forward(const tarn_mlp *mlp, tarn_tensor *x)
     for (int i = 0; i < mlp->n_layers && x != NULL; i++) {
         x = tarn_linear_forward(&mlp->layers[i], x);
         if (x == NULL || i + 1 == mlp->n_layers) break;
-        const char *before = enter(tm, mlp->module);
+        const outside before = enter(tm, mlp->module);
         x = activate(mlp->activation, x);
-        tm->label = before;
+        leave(tm, before);
         if (x != NULL && mlp->dropouts != NULL) x = tarn_dropout_forward(&mlp->dropouts[i], x);
     }
     return x;

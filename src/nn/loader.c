@@ -202,8 +202,11 @@ static bool ready_batch(stream *s, tarn_manager *tm, int64_t n)
         tarn__tensor_end(s->batch, TARN__ENDED_BY_OWNER);
         s->batch = NULL;
     }
-    if (s->batch == NULL)
+    if (s->batch == NULL) {
+        const tarn__place before = tarn__enter_place(tm, "batch", TARN_KIND_DATA);
         s->batch = tarn__own(tarn__tensor_new(tm, &s->layout, TARN_UNINITIALIZED));
+        tarn__leave_place(tm, before);
+    }
     if (s->batch == NULL) return false;
     s->batch->layout.dims[0] = n;
     const tarn_status status = tarn__layout_pack(&s->batch->layout);
@@ -228,7 +231,7 @@ static void fill(const tarn_loader *loader, stream *s, int64_t first, double shi
     const bool copy = to->layout.dtype == from_dtype && shift == 0 && scale == 1;
     const size_t bytes = s->row * tarn_dtype_size((tarn_dtype)to->layout.dtype);
     tarn__touch(to, true);
-    if (bytes == 0) return;
+    if (bytes == 0 || to->manager->dry) return;
     tarn__materialize(s->source);
     for (int64_t i = 0; i < to->layout.dims[0]; i++) {
         const void *x = source_row(loader, s, first, i);
@@ -251,11 +254,9 @@ static bool has_batch(tarn_loader *loader)
     return !loader->at_end;
 }
 
-bool tarn_loader_next(tarn_loader *loader, tarn_tensor **input, tarn_tensor **target)
+static bool next_batch(tarn_loader *loader, tarn_tensor **input, tarn_tensor **target)
 {
-    if (input != NULL) *input = NULL;
-    if (target != NULL) *target = NULL;
-    if (loader == NULL || !tarn_ok(loader->object.manager) || !has_batch(loader)) return false;
+    if (!tarn_ok(loader->object.manager) || !has_batch(loader)) return false;
     tarn_manager *tm = loader->object.manager;
     const bool wants_target = target != NULL && loader->targets.source != NULL;
     const int64_t size = loader->options.batch_size, first = loader->batch * size;
@@ -270,6 +271,17 @@ bool tarn_loader_next(tarn_loader *loader, tarn_tensor **input, tarn_tensor **ta
     if (input != NULL) *input = loader->inputs.batch;
     if (wants_target) *target = loader->targets.batch;
     return true;
+}
+
+bool tarn_loader_next(tarn_loader *loader, tarn_tensor **input, tarn_tensor **target)
+{
+    if (input != NULL) *input = NULL;
+    if (target != NULL) *target = NULL;
+    if (loader == NULL) return false;
+    const tarn_phase phase = tarn__phase_auto(loader->object.manager, "data");
+    const bool found = next_batch(loader, input, target);
+    (void)tarn_phase_end(phase);
+    return found;
 }
 
 /* ---- places */

@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include <tarn/autograd.h>
+
 #include "core/assert.h"
 #include "core/random.h"
 #include "core/size.h"
@@ -22,6 +24,8 @@ static bool is_taken(const tarn_module *module, const char *name)
 tarn_status tarn__module_check_name(const tarn_module *module, const char *name)
 {
     tarn_manager *tm = module->object.manager;
+    if (module->frozen)
+        return tarn__fail(tm, TARN_ESTATE, "%s: it is frozen: add its parts before", module->label);
     if (name == NULL || name[0] == '\0')
         return tarn__fail(tm, TARN_EARG, "%s: a part of it needs a name", module->label);
     if (memchr(name, '\0', TARN__NAME_BYTES) == NULL)
@@ -100,6 +104,7 @@ static void destroy_root(tarn__object *object)
 {
     tarn_module *root = (tarn_module *)object;
     while (root->watches != NULL) tarn__tree_watch_end(root->watches);
+    tarn__places_forget(object->manager);
     tarn__module_end_members(root);
     free_children(root);
     tarn__object_free(object);
@@ -152,6 +157,7 @@ void tarn__module_discard(tarn_module *module)
 {
     tarn_module *parent = module->parent, *before = NULL;
     TARN_ASSERT(parent != NULL);
+    tarn__places_forget(module->object.manager);
     tarn__module_end_members(module);
     free_children(module);
     for (tarn_module *c = parent->first_child; c != module; c = c->next_sibling) before = c;
@@ -215,19 +221,18 @@ const char *tarn_module_path(const tarn_module *module)
     return module == NULL ? "" : module->path;
 }
 
-/* Parents before children, in the order of creation. */
+/* The module after m in the tree below top, parents before children; NULL after the last. */
+static tarn_module *next_below(const tarn_module *top, tarn_module *m)
+{
+    if (m->first_child != NULL) return m->first_child;
+    while (m != top && m->next_sibling == NULL) m = m->parent;
+    return m == top ? NULL : m->next_sibling;
+}
+
 static void set_training(tarn_module *top, bool training)
 {
-    tarn_module *m = top;
-    while (m != NULL) {
-        m->training = training;
-        if (m->first_child != NULL) {
-            m = m->first_child;
-            continue;
-        }
-        while (m != top && m->next_sibling == NULL) m = m->parent;
-        m = m == top ? NULL : m->next_sibling;
-    }
+    for (tarn_module *m = top; m != NULL; m = next_below(top, m))
+        m->training = training && !m->frozen;
 }
 
 void tarn_module_train(tarn_module *module) { set_training(module, true); }
@@ -238,3 +243,23 @@ bool tarn_module_is_training(const tarn_module *module)
 {
     return module != NULL && module->training;
 }
+
+tarn_status tarn_module_freeze(tarn_module *module)
+{
+    if (module == NULL) return TARN_EARG;
+    tarn_manager *tm = module->object.manager;
+    if (!tarn_ok(tm)) return tm->error;
+    for (tarn__member *m = module->root->first_member; m != NULL; m = m->next) {
+        if (!tarn__module_contains(module, m->module) || m->tensor->frozen) continue;
+        tarn__materialize(m->tensor);
+        if (m->tensor->requires_grad) (void)tarn_stop_grad(m->tensor);
+        m->tensor->frozen = true;
+    }
+    for (tarn_module *m = module; m != NULL; m = next_below(module, m)) {
+        m->frozen = true;
+        m->training = false;
+    }
+    return TARN_OK;
+}
+
+bool tarn_module_is_frozen(const tarn_module *module) { return module != NULL && module->frozen; }

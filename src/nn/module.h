@@ -42,6 +42,7 @@ struct tarn_module {
     uint64_t key;   /* of random draws: the tree's creation number and the path */
     uint64_t calls; /* of a dropout layer: how often it drew */
     bool training;
+    bool frozen;
 
     void *record; /* owned: what a layer keeps for its users, record_bytes long, or NULL */
     size_t record_bytes;

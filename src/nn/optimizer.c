@@ -44,9 +44,10 @@ static void destroy_optimizer(tarn__object *object)
 static bool fill_slot(tarn_optimizer *o, slot *s, tarn_tensor *parameter)
 {
     s->parameter = parameter;
+    const uint32_t tag = tarn__tag_like(parameter, TARN_KIND_OPTIMIZER);
     for (int j = 0; j < o->kind->n_states; j++) {
-        s->state[j] =
-            tarn__own(tarn__tensor_new(o->object.manager, &parameter->layout, TARN_ZEROED));
+        s->state[j] = tarn__own(
+            tarn__tensor_new_tagged(o->object.manager, &parameter->layout, TARN_ZEROED, tag));
         if (s->state[j] == NULL) return false;
     }
     return true;
@@ -134,7 +135,7 @@ static void update(const tarn__optimizer_kind *kind, slot *s, tarn__update *u)
         tarn__touch(s->state[j], false);
         u->state[j] = s->state[j]->data;
     }
-    kind->update[w->layout.dtype == TARN_F64](u);
+    if (!w->manager->dry) kind->update[w->layout.dtype == TARN_F64](u);
     w->grad_state = TARN__GRAD_CONSUMED;
 }
 
@@ -145,6 +146,8 @@ tarn_status tarn_optimizer_step(tarn_optimizer *optimizer)
     if (optimizer == NULL) return TARN_EARG;
     const tarn_status status = check_step(optimizer);
     if (status != TARN_OK) return status;
+    tarn_manager *tm = optimizer->object.manager;
+    const tarn_phase phase = tarn__phase_auto(tm, "optimizer");
     tarn__update u = { 0 };
     uint64_t prepared = 0;
     for (size_t i = 0; i < optimizer->n; i++) {
@@ -156,6 +159,8 @@ tarn_status tarn_optimizer_step(tarn_optimizer *optimizer)
         update(optimizer->kind, s, &u);
     }
     optimizer->steps++;
+    (void)tarn_phase_end(phase);
+    tarn__manager_step(tm);
     return TARN_OK;
 }
 

@@ -4,6 +4,7 @@
 
 #include <tarn/autograd.h>
 
+#include "core/pool.h"
 #include "core/random.h"
 #include "nn/init.h"
 #include "nn/module.h"
@@ -95,6 +96,17 @@ static tarn_status make_layout(const tarn_module *module, const char *name, tarn
     return status;
 }
 
+/* A tensor that is counted as the module's. The tag is found by text: names end with their callers.
+ */
+static tarn_tensor *new_tensor(const tarn_module *module, const char *name,
+                               const tarn__layout *layout, tarn_fill fill)
+{
+    tarn_manager *tm = module->object.manager;
+    const uint32_t tag =
+        tm->tags ? tarn__tag_intern(tm->pool, module->path, name, TARN_KIND_PARAMETER) : 0;
+    return tarn__tensor_new_tagged(tm, layout, fill, tag);
+}
+
 tarn_tensor *tarn_module_add_parameter(tarn_module *module, const char *name, tarn_dtype dtype,
                                        tarn_shape shape, const tarn_init *init)
 {
@@ -111,11 +123,11 @@ tarn_tensor *tarn_module_add_parameter(tarn_module *module, const char *name, ta
                          tarn_dtype_name(dtype));
     } else if (make_layout(module, name, dtype, shape, &layout) == TARN_OK &&
                tarn__init_resolve(tm, module->label, name, init, &layout, &resolved) == TARN_OK) {
-        t = tarn__tensor_new(tm, &layout, TARN_UNINITIALIZED);
+        t = new_tensor(module, name, &layout, TARN_UNINITIALIZED);
     }
     if (t != NULL) {
         tarn__own(t);
-        tarn__init_fill(t, &resolved, value_key(member));
+        if (!tm->dry) tarn__init_fill(t, &resolved, value_key(member));
         if (set_path(member, t) && tarn_require_grad(t) != NULL) return member_add(member, t);
         tarn__tensor_end(t, TARN__ENDED_BY_OWNER);
     }
@@ -132,7 +144,7 @@ tarn_tensor *tarn_module_add_buffer(tarn_module *module, const char *name, tarn_
     if (member == NULL) return NULL;
     tarn_tensor *t = NULL;
     if (make_layout(module, name, dtype, shape, &layout) == TARN_OK)
-        t = tarn__tensor_new(module->object.manager, &layout, TARN_ZEROED);
+        t = new_tensor(module, name, &layout, TARN_ZEROED);
     if (t != NULL) {
         tarn__own(t);
         if (set_path(member, t)) return member_add(member, t);

@@ -24,12 +24,17 @@ tarn_status tarn__call_fail(const tarn__call *call, tarn_status code, const char
 
 static bool is_float(uint8_t dtype) { return dtype == TARN_F32 || dtype == TARN_F64; }
 
-/* The manager of the operands, or NULL if every operand is. */
+/* The manager of the first operand that is not frozen, else of the first; NULL if every operand is.
+ */
 static tarn_manager *manager_of(const tarn__op *op, tarn_tensor *const *in)
 {
-    for (int i = 0; i < op->arity; i++)
-        if (in[i] != NULL) return in[i]->manager;
-    return NULL;
+    tarn_manager *first = NULL;
+    for (int i = 0; i < op->arity; i++) {
+        if (in[i] == NULL) continue;
+        if (!in[i]->frozen) return in[i]->manager;
+        if (first == NULL) first = in[i]->manager;
+    }
+    return first;
 }
 
 static tarn_status check_dtypes(const tarn__call *call)
@@ -105,7 +110,9 @@ tarn_tensor *tarn__prepare_operand(const tarn__op *op, tarn_tensor *t)
         (void)tarn__fail(t->manager, status, "%s: an operand is too large to copy", op->name);
         return NULL;
     }
+    const tarn__place before = tarn__enter_place(t->manager, op->name, TARN_KIND_WORKSPACE);
     tarn_tensor *copy = tarn__tensor_new(t->manager, &packed, TARN_UNINITIALIZED);
+    tarn__leave_place(t->manager, before);
     if (copy != NULL) tarn__copy_strided(copy, t);
     return copy;
 }
@@ -126,7 +133,8 @@ static tarn_tensor *run(tarn__call *call, const tarn__layout *layout)
     }
     if (status == TARN_OK) call->out = tarn__tensor_new(call->manager, layout, TARN_UNINITIALIZED);
     if (call->out == NULL) status = TARN_ENOMEM;
-    if (status == TARN_OK && layout->numel > 0) status = op->forward[type](call);
+    if (status == TARN_OK && layout->numel > 0 && !call->manager->dry)
+        status = op->forward[type](call);
     for (int i = 0; i < op->arity; i++) {
         if (call->in[i] != NULL) tarn__unref(call->in[i]);
         call->in[i] = given[i];
@@ -183,11 +191,24 @@ tarn_tensor *tarn__apply(const tarn__op *op, tarn_tensor *const *in, const tarn_
     tarn_manager *tm = manager_of(op, in);
     if (tm == NULL) return NULL;
     tarn__call call = { .op = op, .manager = tm, .attr = attr };
-    for (int i = 0; i < op->arity; i++) call.in[i] = in[i];
+    tarn_tensor *borrowed[TARN__MAX_OPERANDS];
+    int n_borrowed = 0;
+    tarn_tensor *out = NULL;
 
     const char *label = tm->label;
     if (label == NULL) tm->label = op->name;
-    tarn_tensor *out = run_call(&call);
+    const tarn__place before = tarn__enter_place(tm, op->name, TARN_KIND_ACTIVATION);
+    bool ready = true;
+    for (int i = 0; i < op->arity; i++) {
+        call.in[i] = in[i];
+        if (in[i] == NULL || !in[i]->frozen || in[i]->manager == tm) continue;
+        call.in[i] = tarn__tensor_borrow(tm, in[i]);
+        if (call.in[i] != NULL) borrowed[n_borrowed++] = call.in[i];
+        else ready = false;
+    }
+    if (ready) out = run_call(&call);
+    while (n_borrowed > 0) tarn__unref(borrowed[--n_borrowed]);
+    tarn__leave_place(tm, before);
     tm->label = label;
     return out;
 }

@@ -110,11 +110,13 @@ static void for_each_row(row_kernel kernel, tarn_tensor *dst, const tarn_tensor 
 
 void tarn__copy_strided(tarn_tensor *dst, const tarn_tensor *src)
 {
+    if (dst->manager->dry) return;
     for_each_row(copy_rows[dst->layout.dtype], dst, src);
 }
 
 void tarn__add_strided(tarn_tensor *dst, const tarn_tensor *src)
 {
+    if (dst->manager->dry) return;
     if (tarn__is_expanded(&dst->layout)) tarn__add_sums(dst, src);
     else for_each_row(dst->layout.dtype == TARN_F64 ? add_row_F64 : add_row_F32, dst, src);
 }

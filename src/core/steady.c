@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT
+ * steady.c - whether a step left nothing behind and asked the system for nothing. */
+#include <stdio.h>
+#include <string.h>
+
+#include "core/manager.h"
+#include "core/pool.h"
+
+enum { NAMED = 5 };
+
+/* The handles that were made since `after` and hold memory: the first few, in words. */
+typedef struct growth {
+    uint64_t after;
+    size_t n;
+    char text[400];
+} growth;
+
+static void name_grown(void *context, const tarn_tensor_usage *tensor)
+{
+    growth *g = context;
+    char what[TARN__DESCRIPTION_BYTES];
+    if (tensor->sequence <= g->after || g->n++ >= NAMED) return;
+    const size_t length = strlen(g->text);
+    (void)snprintf(g->text + length, sizeof(g->text) - length, "%s%s by %s%s%s",
+                   length > 0 ? ", " : "", tarn__describe(tensor->tensor, what),
+                   tensor->operation[0] != '\0' ? tensor->operation : "unknown",
+                   tensor->path[0] != '\0' ? " of " : "", tensor->path);
+}
+
+static tarn__steady measure(const tarn_manager *tm)
+{
+    const tarn_pool_stats s = tarn_pool_get_stats(tm->pool);
+    const tarn__cache *c = tm->cache;
+    return (tarn__steady){
+        .known = true,
+        .sequence = tm->sequence,
+        .handles = tm->tensors.taken,
+        .tape_length = tm->recorder != NULL ? tm->recorder->length(tm) : 0,
+        .system_allocations = s.system_allocations,
+        .usage = TARN__GET(c->usage) + (int64_t)tm->adopted_bytes,
+        .live = (int64_t)(TARN__GET(c->allocations) - TARN__GET(c->releases)),
+    };
+}
+
+static tarn_status report(tarn_manager *tm, const tarn__steady *before, const tarn__steady *now)
+{
+    growth g = { .after = before->sequence };
+    (void)tarn_manager_each_tensor(tm, name_grown, &g);
+    const bool named = g.n > 0;
+    return tarn__fail(
+        tm, TARN_ESTATE,
+        "tarn_expect_steady: since the last call: tensors %+lld, bytes %+lld, blocks %+lld, "
+        "recorded "
+        "operations %+lld, system allocations %+lld%s%s%s",
+        (long long)(now->handles - before->handles), (long long)(now->usage - before->usage),
+        (long long)(now->live - before->live), (long long)(now->tape_length - before->tape_length),
+        (long long)(now->system_allocations - before->system_allocations),
+        named ? "; new and alive: " : "", g.text,
+        named ? g.n > NAMED ? " and more" : ""
+        : now->system_allocations > before->system_allocations
+            ? "; shapes seen for the first time are carved from new memory"
+            : "");
+}
+
+tarn_status tarn_expect_steady(tarn_manager *tm)
+{
+    if (tm == NULL) return TARN_EARG;
+    const tarn__steady before = tm->steady;
+    tm->steady = measure(tm);
+    const tarn__steady *now = &tm->steady;
+    if (!before.known) return TARN_OK;
+    const bool grew = now->handles > before.handles || now->usage > before.usage ||
+                      now->live > before.live || now->tape_length > before.tape_length ||
+                      now->system_allocations > before.system_allocations;
+    if (!grew) return TARN_OK;
+    const tarn_status status = report(tm, &before, now);
+    tm->steady.known = false;
+    return status;
+}
