@@ -68,7 +68,7 @@ int calls_for(void (*run)(void *context), void *context, double nanoseconds)
 /* ---- options */
 
 static const char usage[] =
-    "Usage: %s [--threads N] [--repetitions N] [--json FILE] [--help]\n"
+    "Usage: %s [--threads N] [--repetitions N] [--json FILE] [--help]%s\n"
     "%s\n"
     "  --threads N      BLAS threads (default 1)\n"
     "  --repetitions N  of every arm, 3 to 1001; medians are taken over them (default 101)\n"
@@ -96,6 +96,11 @@ static void print_machine(const char *program, int threads)
 
 bench_options bench_start(int argc, char **argv, const char *what)
 {
+    return bench_start_on(argc, argv, what, "");
+}
+
+bench_options bench_start_on(int argc, char **argv, const char *what, const char *operands)
+{
     static const struct option options[] = {
         { "threads", required_argument, NULL, 't' },
         { "repetitions", required_argument, NULL, 'r' },
@@ -114,11 +119,13 @@ bench_options bench_start(int argc, char **argv, const char *what)
             result.repetitions = number(optarg, 3, MAX_REPETITIONS, program, "--repetitions");
             break;
         case 'j': path = optarg; break;
-        case 'h': printf(usage, program, what); exit(0);
-        default: fprintf(stderr, usage, program, what); exit(2);
+        case 'h': printf(usage, program, operands, what); exit(0);
+        default: fprintf(stderr, usage, program, operands, what); exit(2);
         }
     }
-    if (optind < argc) {
+    result.operands = argv + optind;
+    result.n_operands = argc - optind;
+    if (result.n_operands > 0 && operands[0] == '\0') {
         fprintf(stderr, "%s: unexpected argument \"%s\"\n", program, argv[optind]);
         exit(2);
     }

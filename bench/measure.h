@@ -33,12 +33,16 @@ typedef struct bench_options {
     int threads;     /* of BLAS; default 1 */
     int repetitions; /* default 101 */
     FILE *json;      /* NULL without --json */
+    char **operands; /* (n_operands): what stands after the options */
+    int n_operands;
 } bench_options;
 
 /* Reads the command line, readies BLAS and prints on what the benchmark runs. Exits with 2 after a
- * usage error, with 0 after
- * --help. */
+ * usage error, with 0 after --help. */
 bench_options bench_start(int argc, char **argv, const char *what);
+
+/* The same for a benchmark that takes operands, such as "[FILE ...]". */
+bench_options bench_start_on(int argc, char **argv, const char *what, const char *operands);
 
 /* Closes the JSON file. Returns the exit status. */
 int bench_end(const bench_options *options);

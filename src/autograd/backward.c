@@ -324,6 +324,12 @@ static tarn_tensor *make_seed(const tarn_tensor *loss, tarn_tensor *gradient)
     return seed;
 }
 
+/* Whether the given gradient can be read while that of the leaf is written. */
+static bool stands_apart(const tarn_tensor *leaf, const tarn_tensor *gradient)
+{
+    return gradient != NULL && (leaf->grad == NULL || leaf->grad->storage != gradient->storage);
+}
+
 /* A loss that is a leaf itself: its gradient is the seed. */
 static tarn_status add_to_leaf(tarn_tensor *leaf, tarn_tensor *seed)
 {
@@ -348,6 +354,10 @@ static tarn_status backward(tarn_tensor *loss, const tarn_backward_options *o)
     p.id = ++p.tape->pass;
     if (p.last != NULL) status = mark(&p);
     if (status != TARN_OK) return status;
+    if (p.last == NULL && stands_apart(loss, o->gradient)) {
+        tarn__materialize(o->gradient);
+        return add_to_leaf(loss, o->gradient);
+    }
     tarn_tensor *seed = make_seed(loss, o->gradient);
     if (seed == NULL) return tm->error;
     if (p.last == NULL) {

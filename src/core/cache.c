@@ -22,15 +22,15 @@ void tarn__pool_lock(tarn_pool *pool) { (void)pthread_mutex_lock(&pool->lock); }
 static size_t held_by_all(const tarn_pool *pool)
 {
     size_t held = 0;
-    for (const tarn__cache *c = pool->caches; c != NULL; c = c->next) held += TARN__GET(c->held);
+    for (const tarn__cache *c = pool->caches; c != NULL; c = c->next) held += tarn__cache_held(c);
     return held;
 }
 
 static int64_t in_use_by_all(const tarn_pool *pool)
 {
-    int64_t in_use = TARN__GET(pool->common.in_use);
+    int64_t in_use = tarn__cache_in_use(&pool->common);
     for (const tarn__cache *c = pool->caches; c != NULL; c = c->next)
-        in_use += TARN__GET(c->in_use);
+        in_use += tarn__cache_in_use(c);
     return in_use;
 }
 
@@ -49,17 +49,21 @@ static void share_out(tarn_pool *pool)
     const size_t elsewhere = cached > held ? cached - held : 0;
     const size_t limit = tarn__cache_limit(pool);
     const size_t share = limit > elsewhere ? (limit - elsewhere) / pool->n_caches : 0;
-    for (tarn__cache *c = pool->caches; c != NULL; c = c->next) TARN__SET(c->share, share);
+    for (tarn__cache *c = pool->caches; c != NULL; c = c->next) {
+        const int64_t most = share > INT64_MAX / 2 ? INT64_MAX / 2 : (int64_t)share;
+        TARN__SET(c->floor, TARN__GET(c->stock) - most);
+    }
 }
 
-void tarn__pool_note_cached(tarn_pool *pool)
+void tarn__pool_note_cached(tarn_pool *pool, tarn__cache *own)
 {
-    size_t most = tarn__pool_cached(pool);
+    int64_t most = (int64_t)tarn__pool_cached(pool);
     for (tarn__cache *c = pool->caches; c != NULL; c = c->next) {
-        const size_t held = TARN__GET(c->held), peak = TARN__GET(c->peak_held);
-        if (peak > held) most += peak - held;
+        const int64_t in_use = tarn__cache_in_use(c);
+        most += in_use - TARN__GET(c->lowest);
+        if (c == own || pool->stopped) TARN__SET(c->lowest, in_use);
     }
-    if (most > pool->figures.peak_cached) pool->figures.peak_cached = most;
+    if (most > (int64_t)pool->figures.peak_cached) pool->figures.peak_cached = (size_t)most;
 }
 
 static void resume(tarn_pool *pool)
@@ -72,7 +76,7 @@ static void resume(tarn_pool *pool)
 void tarn__pool_unlock(tarn_pool *pool)
 {
     share_out(pool);
-    tarn__pool_note_cached(pool);
+    tarn__pool_note_cached(pool, NULL);
     if (pool->stopped) resume(pool);
     (void)pthread_mutex_unlock(&pool->lock);
 }
@@ -132,13 +136,17 @@ static tarn__block *sort(tarn__block *list)
 }
 
 /* Takes the blocks released at or before `mark` out of a list, and links them before `taken`. */
-static tarn__block *take_older(tarn__cache *cache, tarn__block *list, uint64_t mark,
+static tarn__block *take_older(tarn__cache *cache, tarn__block **link, uint64_t mark,
                                tarn__block *taken)
 {
-    for (tarn__block *b = list, *next; b != NULL; b = next) {
-        next = b->next;
-        if (b->requested > mark) continue;
-        tarn__cache_remove(cache, b);
+    while (*link != NULL) {
+        tarn__block *b = *link;
+        if (b->requested > mark) {
+            link = &b->next;
+            continue;
+        }
+        *link = b->next;
+        TARN__SET(cache->stock, TARN__GET(cache->stock) - (int64_t)b->capacity);
         b->next = taken;
         taken = b;
     }
@@ -151,9 +159,9 @@ static void flush(tarn__cache *cache, uint64_t mark)
 {
     tarn__block *taken = NULL;
     for (unsigned i = 0; i < TARN__SMALL_CLASSES; i++)
-        taken = take_older(cache, cache->small[i], mark, taken);
+        taken = take_older(cache, &cache->small[i], mark, taken);
     for (unsigned i = 0; i < TARN__LARGE_LISTS; i++)
-        taken = take_older(cache, cache->large[i], mark, taken);
+        taken = take_older(cache, &cache->large[i], mark, taken);
     for (tarn__block *b = sort(taken), *next; b != NULL; b = next) {
         next = b->next;
         to_bucket(cache->pool, b);
@@ -226,14 +234,16 @@ static void count_common(tarn_pool *pool, const tarn__cache *cache)
     tarn__cache *common = &pool->common;
     TARN__ADD(common->allocations, TARN__GET(cache->allocations));
     TARN__ADD(common->releases, TARN__GET(cache->releases));
+    TARN__ADD(common->requested_out, TARN__GET(cache->requested_out));
+    TARN__ADD(common->requested_in, TARN__GET(cache->requested_in));
+    TARN__ADD(common->block_out, TARN__GET(cache->block_out));
+    TARN__ADD(common->block_in, TARN__GET(cache->block_in));
+    TARN__ADD(common->stock, TARN__GET(cache->stock));
     TARN__ADD(common->misses, TARN__GET(cache->misses));
-    TARN__ADD(common->saved, TARN__GET(cache->saved));
-    TARN__ADD(common->requested, TARN__GET(cache->requested));
+    TARN__ADD(common->missed_bytes, TARN__GET(cache->missed_bytes));
     TARN__ADD(common->zeroed, TARN__GET(cache->zeroed));
     TARN__ADD(common->zero_skipped, TARN__GET(cache->zero_skipped));
     TARN__ADD(common->steps, TARN__GET(cache->steps));
-    TARN__ADD(common->usage, TARN__GET(cache->usage));
-    TARN__ADD(common->in_use, TARN__GET(cache->in_use));
     tarn__peaks_reach(common);
     if (cache->tags == NULL || !grow_tags(common, cache->n_tags - 1)) return;
     for (uint32_t i = 0; i < cache->n_tags; i++) {
@@ -241,7 +251,6 @@ static void count_common(tarn_pool *pool, const tarn__cache *cache)
         tarn__tag_count *to = &common->tags[i];
         TARN__ADD(to->live, TARN__GET(from->live));
         TARN__ADD(to->acquired, TARN__GET(from->acquired));
-        TARN__ADD(to->released, TARN__GET(from->released));
         TARN__RAISE(to->peak, TARN__GET(from->peak));
     }
 }
@@ -250,8 +259,8 @@ void tarn__cache_leave(tarn__cache *cache)
 {
     tarn_pool *pool = cache->pool;
     tarn__pool_lock(pool);
-    tarn__pool_note_cached(pool);
-    if (TARN__GET(cache->in_use) > TARN__GET(cache->composed)) tarn__cache_compose(cache);
+    tarn__pool_note_cached(pool, cache);
+    if (tarn__cache_in_use(cache) > TARN__GET(cache->composed)) tarn__cache_compose(cache);
     (void)grow_tags(&pool->common, pool->n_tags - 1);
     tarn__pool_note_past(pool);
     flush(cache, UINT64_MAX);
@@ -290,8 +299,11 @@ static tarn__block *search_cache(const tarn__cache *cache, size_t bytes)
 static void take_out(tarn__cache *cache, tarn__block *block)
 {
     if (block->state == TARN__BLOCK_CACHED) {
-        tarn__cache_remove(cache, block);
+        tarn__block **link = tarn__cache_list_of(cache, block);
+        while (*link != block) link = &(*link)->next;
+        *link = block->next;
     } else {
+        TARN__ADD(cache->stock, (int64_t)block->capacity);
         tarn__bucket_remove(cache->pool, block);
         tarn__region_enter(cache->pool, block->region);
     }
@@ -301,7 +313,7 @@ static void take_out(tarn__cache *cache, tarn__block *block)
 static tarn__block *find_free(tarn__cache *cache, size_t bytes, const tarn__bucket *bucket,
                               unsigned class_index)
 {
-    tarn__block *block = tarn__cache_find(cache, bytes);
+    tarn__block *block = *tarn__cache_find(cache, bytes);
     if (block == NULL && bucket != NULL) block = bucket->first;
     if (block == NULL) {
         block = search_cache(cache, bytes);
@@ -394,9 +406,11 @@ static tarn__block *acquire_once(tarn__cache *cache, size_t bytes, bool *reused)
     size_t padded;
     *reused = false;
     if (!tarn__size_add(bytes, 2 * pool->zone, &padded) || padded > PTRDIFF_MAX) return NULL;
-    if (pool->options.mode == TARN_PASS_THROUGH)
-        return tarn__carve_alone(pool, padded > 0 ? padded : 1);
-    return find_block(cache, padded, reused);
+    tarn__block *block = pool->options.mode == TARN_PASS_THROUGH
+                             ? tarn__carve_alone(pool, padded > 0 ? padded : 1)
+                             : find_block(cache, padded, reused);
+    if (block != NULL && !*reused) TARN__ADD(cache->stock, (int64_t)block->capacity);
+    return block;
 }
 
 /* Asks the callback whether to try again; the lock is open meanwhile. */
@@ -415,7 +429,7 @@ tarn_status tarn__cache_acquire_slow(tarn__cache *cache, size_t bytes, uint32_t 
 {
     tarn_pool *pool = cache->pool;
     tarn__pool_lock(pool);
-    tarn__pool_note_cached(pool);
+    tarn__pool_note_cached(pool, cache);
     bool reused = false;
     tarn__block *block = NULL;
     const bool fits = bytes <= PTRDIFF_MAX;
@@ -428,8 +442,10 @@ tarn_status tarn__cache_acquire_slow(tarn__cache *cache, size_t bytes, uint32_t 
     if (block != NULL) {
         if (!grow_tags(cache, tag)) tag = 0;
         tarn__cache_count_out(cache, block, bytes, tag);
-        if (reused) TARN__ADD(cache->saved, bytes);
-        else TARN__ADD(cache->misses, 1);
+        if (!reused) {
+            TARN__ADD(cache->misses, 1);
+            TARN__ADD(cache->missed_bytes, bytes);
+        }
         if (pool->zone > 0 && reused) (void)tarn__checked_pattern(pool, block);
         if (pool->zone > 0) tarn__checked_acquire(pool, block);
         tarn__allow(tarn__block_data(pool, block), bytes);
@@ -451,6 +467,9 @@ tarn_status tarn__cache_acquire_slow(tarn__cache *cache, size_t bytes, uint32_t 
 static void put_back(tarn__cache *cache, tarn__block *block)
 {
     tarn_pool *pool = cache->pool;
+    const bool keeps =
+        pool->options.mode != TARN_PASS_THROUGH && pool->zone == 0 && cache != &pool->common;
+    if (!keeps) TARN__SET(cache->stock, TARN__GET(cache->stock) - (int64_t)block->capacity);
     if (pool->options.mode == TARN_PASS_THROUGH) {
         tarn__region *region = block->region;
         tarn__region_leave(pool, region);
@@ -461,8 +480,8 @@ static void put_back(tarn__cache *cache, tarn__block *block)
         tarn__checked_release(pool, block);
         return;
     }
-    if (cache == &pool->common) to_bucket(pool, block);
-    else tarn__cache_push(cache, block);
+    if (keeps) tarn__cache_push(cache, block);
+    else to_bucket(pool, block);
     const size_t limit = tarn__cache_limit(pool);
     if (tarn__pool_cached(pool) <= limit) return;
     if (cache != &pool->common) flush(cache, UINT64_MAX);
@@ -476,7 +495,7 @@ tarn_status tarn__cache_release_slow(tarn__cache *cache, tarn__block *block)
 {
     tarn_pool *pool = cache->pool;
     tarn__pool_lock(pool);
-    tarn__pool_note_cached(pool);
+    tarn__pool_note_cached(pool, cache);
     const bool intact = pool->zone == 0 || tarn__checked_zones(pool, block);
     tarn__trace_block_event(pool, cache, TARN__EVENT_RELEASE, block, false);
     (void)grow_tags(cache, block->tag);
@@ -486,7 +505,7 @@ tarn_status tarn__cache_release_slow(tarn__cache *cache, tarn__block *block)
         memset(block->data, 0, dirty);
         TARN__ADD(cache->zeroed, block->requested);
     }
-    tarn__cache_count_in(cache, block);
+    tarn__cache_count_in(cache, block, tarn__cache_in_use(cache));
     if (wipes) block->dirty = 0;
     put_back(cache, block);
     tarn__pool_unlock(pool);
@@ -507,11 +526,6 @@ void tarn__cache_close(tarn__cache *cache, bool locked)
 {
     if (locked) tarn__pool_unlock(cache->pool);
     else tarn__cache_exit(cache);
-}
-
-unsigned char *tarn__block_data(const tarn_pool *pool, const tarn__block *block)
-{
-    return block->data + pool->zone;
 }
 
 void tarn__block_zero(tarn__cache *cache, tarn__block *block)
@@ -548,7 +562,6 @@ void tarn__cache_retag(tarn__cache *cache, tarn__block *block, uint32_t tag)
         tarn__tag_count *from = &cache->tags[before], *to = &cache->tags[tag];
         const int64_t bytes = (int64_t)block->capacity, live = TARN__GET(to->live) + bytes;
         TARN__SET(from->live, TARN__GET(from->live) - bytes);
-        TARN__ADD(from->released, 1);
         TARN__SET(to->live, live);
         TARN__RAISE(to->peak, live);
         TARN__ADD(to->acquired, 1);
@@ -562,7 +575,7 @@ void tarn__cache_compose(tarn__cache *cache)
 {
     for (uint32_t i = 0; i < cache->n_tags; i++)
         TARN__SET(cache->tags[i].at_peak, TARN__GET(cache->tags[i].live));
-    TARN__SET(cache->composed, TARN__GET(cache->in_use));
+    TARN__SET(cache->composed, tarn__cache_in_use(cache));
 }
 
 /* ---- steps */
@@ -597,7 +610,7 @@ void tarn__cache_step(tarn__cache *cache)
     if (cache->until_sweep > 0 && !pool->traced) return;
     if (decay == TARN_UNLIMITED && !pool->traced) return;
     tarn__pool_lock(pool);
-    tarn__pool_note_cached(pool);
+    tarn__pool_note_cached(pool, cache);
     tarn__pool_count_steps(pool);
     tarn__trace_other_event(pool, cache, TARN__EVENT_STEP, 0, 0);
     if (cache->until_sweep == 0 && decay != TARN_UNLIMITED) sweep(cache, decay);

@@ -38,7 +38,7 @@ typedef enum tarn__block_state {
 
 /* The first line of 64 bytes is what acquiring and releasing touch. */
 struct tarn__block {
-    tarn__block *prev, *next; /* in its list while free; among void records only next */
+    tarn__block *prev, *next; /* in its list while free; prev only in buckets and quarantine */
     unsigned char *data;      /* its start; with full checking the holder's bytes begin later */
     size_t capacity;
     size_t requested; /* while in use; while cached: the number of the release that put it there */
@@ -77,35 +77,41 @@ enum {
 typedef struct tarn__tag_count {
     _Atomic int64_t live, peak, at_peak; /* bytes of blocks */
     _Atomic int64_t at_past;             /* common only: of the pool's peak before a cache left */
-    _Atomic uint64_t acquired, released;
+    _Atomic uint64_t acquired;
 } tarn__tag_count;
 
 typedef struct tarn__peaks {
     _Atomic int64_t usage, in_use, live;
 } tarn__peaks;
 
+/* Of blocks that it gave out and took back, in this cache; levels are differences, and negative
+ * where blocks of other caches came back here:
+ *
+ *   live = allocations - releases     usage = requested_out - requested_in
+ *   in_use = block_out - block_in     held = stock - in_use <= share,  that is, floor <= in_use */
 struct tarn__cache {
     _Atomic uint32_t busy, special;
-    unsigned shift;           /* of the pool's quantum */
-    uint32_t n_tags;          /* room in tags */
-    tarn__tag_count *tags;    /* owned: (n_tags), or NULL without statistics by tag */
-    _Atomic size_t held;      /* bytes of its free blocks */
-    _Atomic size_t share;     /* the most it may hold */
-    _Atomic size_t peak_held; /* since the pool last looked */
+    unsigned shift;        /* of the pool's quantum */
+    uint32_t n_tags;       /* room in tags */
+    tarn__tag_count *tags; /* owned: (n_tags), or NULL without statistics by tag */
 
-    _Atomic uint64_t allocations, releases, misses;
-    _Atomic uint64_t saved;     /* requested bytes served by released blocks */
-    _Atomic uint64_t requested; /* requested bytes, in total */
+    _Atomic uint64_t allocations, releases;
+    _Atomic uint64_t requested_out, requested_in; /* bytes */
+    _Atomic uint64_t block_out, block_in;         /* bytes of whole blocks */
+    tarn__peaks peak;                             /* of the innermost phase */
+    _Atomic int64_t composed;                     /* in_use when at_peak of the tags was noted */
+    _Atomic int64_t floor;  /* of in_use: below it the cache would hold more than its share */
+    _Atomic int64_t lowest; /* in_use since the pool last looked */
+
+    tarn__block *small[TARN__SMALL_CLASSES]; /* linked by next, the last released first */
+    tarn__block *large[TARN__LARGE_LISTS];   /* by a hash of the capacity */
+
+    _Atomic int64_t stock; /* bytes of its free blocks and of those in use that it gave out */
+    _Atomic uint64_t misses, missed_bytes; /* acquisitions carved anew, and their requested bytes */
     _Atomic uint64_t zeroed, zero_skipped;
     _Atomic uint64_t steps;
-    _Atomic int64_t usage, in_use; /* levels; negative where others' blocks were released */
-    tarn__peaks peak;              /* of the innermost phase */
-    tarn__peaks outer;             /* of the phases around it, as far as they are over */
-    tarn__peaks earlier;           /* before the manager's own peaks were last reset */
-    _Atomic int64_t composed;      /* in_use when at_peak of the tags was noted */
-
-    tarn__block *small[TARN__SMALL_CLASSES]; /* the last released first */
-    tarn__block *large[TARN__LARGE_LISTS];   /* by a hash of the capacity */
+    tarn__peaks outer;   /* of the phases around the innermost, as far as they are over */
+    tarn__peaks earlier; /* before the manager's own peaks were last reset */
 
     tarn_pool *pool;
     tarn__cache *prev, *next; /* among the pool's */
@@ -122,6 +128,27 @@ struct tarn__cache {
     do {                                                         \
         if ((level) > TARN__GET(peak)) TARN__SET(peak, (level)); \
     } while (0)
+
+static inline int64_t tarn__cache_live(const tarn__cache *cache)
+{
+    return (int64_t)(TARN__GET(cache->allocations) - TARN__GET(cache->releases));
+}
+
+static inline int64_t tarn__cache_usage(const tarn__cache *cache)
+{
+    return (int64_t)(TARN__GET(cache->requested_out) - TARN__GET(cache->requested_in));
+}
+
+static inline int64_t tarn__cache_in_use(const tarn__cache *cache)
+{
+    return (int64_t)(TARN__GET(cache->block_out) - TARN__GET(cache->block_in));
+}
+
+/* Bytes of its free blocks. */
+static inline size_t tarn__cache_held(const tarn__cache *cache)
+{
+    return (size_t)(TARN__GET(cache->stock) - tarn__cache_in_use(cache));
+}
 
 /* Makes a cache known to its pool; NULL if memory is short. Takes the lock. */
 tarn__cache *tarn__cache_join(tarn_pool *pool);
@@ -145,9 +172,6 @@ void tarn__cache_compose(tarn__cache *cache);
 
 /* One step of the owner; idle blocks go back now and then. */
 void tarn__cache_step(tarn__cache *cache);
-
-/* The holder's bytes of a block. */
-unsigned char *tarn__block_data(const tarn_pool *pool, const tarn__block *block);
 
 /* Makes the holder's bytes read as zero, writing only what may not be. */
 void tarn__block_zero(tarn__cache *cache, tarn__block *block);
@@ -209,78 +233,63 @@ static inline void tarn__cache_push(tarn__cache *cache, tarn__block *block)
 {
     tarn__block **list = tarn__cache_list_of(cache, block);
     block->state = TARN__BLOCK_CACHED;
-    block->prev = NULL;
     block->next = *list;
-    if (*list != NULL) (*list)->prev = block;
     *list = block;
-    const size_t held = TARN__GET(cache->held) + block->capacity;
-    TARN__SET(cache->held, held);
-    TARN__RAISE(cache->peak_held, held);
 }
 
-static inline void tarn__cache_remove(tarn__cache *cache, tarn__block *block)
+/* The link to a block of exactly the bucket that serves `bytes`; a link to NULL if there is none.
+ */
+static inline tarn__block **tarn__cache_find(tarn__cache *cache, size_t bytes)
 {
-    if (block->prev != NULL) block->prev->next = block->next;
-    else *tarn__cache_list_of(cache, block) = block->next;
-    if (block->next != NULL) block->next->prev = block->prev;
-    TARN__SET(cache->held, TARN__GET(cache->held) - block->capacity);
-}
-
-/* A block of exactly the bucket that serves `bytes`, or NULL. */
-static inline tarn__block *tarn__cache_find(const tarn__cache *cache, size_t bytes)
-{
-    if (bytes <= TARN__SMALL_MAX) return cache->small[tarn__small_class(cache->shift, bytes)];
+    if (bytes <= TARN__SMALL_MAX) return &cache->small[tarn__small_class(cache->shift, bytes)];
     const size_t capacity = tarn__large_rounded(cache->shift, bytes);
-    tarn__block *block = cache->large[tarn__large_list(capacity)];
-    while (block != NULL && block->capacity != capacity) block = block->next;
-    return block;
+    tarn__block **link = &cache->large[tarn__large_list(capacity)];
+    while (*link != NULL && (*link)->capacity != capacity) link = &(*link)->next;
+    return link;
 }
 
 /* Books a block that goes out. */
 static inline void tarn__cache_count_out(tarn__cache *cache, tarn__block *block, size_t bytes,
                                          uint32_t tag)
 {
+    const size_t capacity = block->capacity;
     block->state = TARN__BLOCK_IN_USE;
     block->requested = bytes;
     block->generation++;
     block->tag = tag;
-    const uint64_t allocations = TARN__GET(cache->allocations) + 1;
-    const int64_t live = (int64_t)(allocations - TARN__GET(cache->releases));
-    const int64_t usage = TARN__GET(cache->usage) + (int64_t)bytes;
-    const int64_t in_use = TARN__GET(cache->in_use) + (int64_t)block->capacity;
-    TARN__SET(cache->allocations, allocations);
-    TARN__SET(cache->usage, usage);
-    TARN__SET(cache->in_use, in_use);
-    TARN__ADD(cache->requested, bytes);
+    TARN__ADD(cache->allocations, 1);
+    TARN__ADD(cache->requested_out, bytes);
+    TARN__ADD(cache->block_out, capacity);
+    const int64_t live = tarn__cache_live(cache), usage = tarn__cache_usage(cache);
+    const int64_t in_use = tarn__cache_in_use(cache);
+    TARN__RAISE(cache->peak.live, live);
     TARN__RAISE(cache->peak.usage, usage);
     TARN__RAISE(cache->peak.in_use, in_use);
-    TARN__RAISE(cache->peak.live, live);
     if (tag < cache->n_tags) {
         tarn__tag_count *count = &cache->tags[tag];
-        const int64_t tag_live = TARN__GET(count->live) + (int64_t)block->capacity;
+        const int64_t tag_live = TARN__GET(count->live) + (int64_t)capacity;
         TARN__SET(count->live, tag_live);
         TARN__RAISE(count->peak, tag_live);
         TARN__ADD(count->acquired, 1);
     }
 }
 
-/* Books one that comes back. */
-static inline void tarn__cache_count_in(tarn__cache *cache, tarn__block *block)
+/* Books one that comes back; in_use is that of before. */
+static inline void tarn__cache_count_in(tarn__cache *cache, tarn__block *block, int64_t in_use)
 {
-    const int64_t in_use = TARN__GET(cache->in_use);
+    const size_t capacity = block->capacity, requested = block->requested;
+    const uint64_t releases = TARN__GET(cache->releases) + 1;
     if (in_use > TARN__GET(cache->composed)) tarn__cache_compose(cache);
-    if (block->dirty < block->requested) block->dirty = block->requested;
+    if (block->dirty < requested) block->dirty = requested;
     if (block->tag < cache->n_tags) {
         tarn__tag_count *count = &cache->tags[block->tag];
-        TARN__SET(count->live, TARN__GET(count->live) - (int64_t)block->capacity);
-        TARN__ADD(count->released, 1);
+        TARN__SET(count->live, TARN__GET(count->live) - (int64_t)capacity);
     }
-    const uint64_t releases = TARN__GET(cache->releases) + 1;
-    TARN__SET(cache->usage, TARN__GET(cache->usage) - (int64_t)block->requested);
-    TARN__SET(cache->in_use, in_use - (int64_t)block->capacity);
     TARN__SET(cache->releases, releases);
+    TARN__ADD(cache->requested_in, requested);
+    TARN__ADD(cache->block_in, capacity);
     block->requested = releases;
-    tarn__forbid(block->data, block->capacity);
+    tarn__forbid(block->data, capacity);
 }
 
 /* Acquires; the block is not zeroed. On failure *out is NULL and nothing but counts has changed. */
@@ -288,11 +297,10 @@ static inline tarn_status tarn__cache_acquire(tarn__cache *cache, size_t bytes, 
                                               tarn__block **out)
 {
     if (tarn__cache_enter(cache) && (tag < cache->n_tags || cache->tags == NULL)) {
-        tarn__block *block = tarn__cache_find(cache, bytes);
+        tarn__block **link = tarn__cache_find(cache, bytes), *block = *link;
         if (block != NULL) {
-            tarn__cache_remove(cache, block);
+            *link = block->next;
             tarn__cache_count_out(cache, block, bytes, tag);
-            TARN__ADD(cache->saved, bytes);
             tarn__cache_exit(cache);
             tarn__allow(block->data, bytes);
             *out = block;
@@ -306,12 +314,16 @@ static inline tarn_status tarn__cache_acquire(tarn__cache *cache, size_t bytes, 
 /* Releases a block in use. Fails: TARN_ECORRUPT, with the block released, by full checking. */
 static inline tarn_status tarn__cache_release(tarn__cache *cache, tarn__block *block)
 {
-    if (tarn__cache_enter(cache) &&
-        TARN__GET(cache->held) + block->capacity <= TARN__GET(cache->share)) {
-        tarn__cache_count_in(cache, block);
-        tarn__cache_push(cache, block);
-        tarn__cache_exit(cache);
-        return TARN_OK;
+    if (tarn__cache_enter(cache)) {
+        const int64_t in_use = tarn__cache_in_use(cache);
+        const int64_t left = in_use - (int64_t)block->capacity;
+        if (left >= TARN__GET(cache->floor)) {
+            if (left < TARN__GET(cache->lowest)) TARN__SET(cache->lowest, left);
+            tarn__cache_count_in(cache, block, in_use);
+            tarn__cache_push(cache, block);
+            tarn__cache_exit(cache);
+            return TARN_OK;
+        }
     }
     tarn__cache_exit(cache);
     return tarn__cache_release_slow(cache, block);

@@ -19,6 +19,7 @@
 #define EBX7_BMI1 (1u << 3)
 #define EBX7_AVX2 (1u << 5)
 #define EBX7_BMI2 (1u << 8)
+#define EBX7_ERMS (1u << 9)
 #define EBX7_AVX512F (1u << 16)
 #define EBX7_AVX512DQ (1u << 17)
 #define EBX7_AVX512CD (1u << 28)
@@ -65,6 +66,7 @@ tarn__cpu tarn__cpu_detect(void)
     xcr0 = read_xcr0(ecx1);
     cpu.avx = cpu.sse2 && all_set(ecx1, ECX1_AVX) && all_set(xcr0, XCR0_AVX);
     if (!cpu.avx || !__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx)) return cpu;
+    cpu.fast_strings = all_set(ebx, EBX7_ERMS);
     cpu.avx2 = all_set(ebx, EBX7_AVX2) && all_set(ecx1, ECX1_FMA);
     cpu.avx512 =
         cpu.avx2 && all_set(ebx, avx512) && all_set(ecx1, ECX1_MOVBE) && all_set(xcr0, XCR0_AVX512);

@@ -6,7 +6,7 @@
 #include <stdbool.h>
 
 /* Vector extensions that may be used: the processor has them and the system saves their registers.
- * Each includes the ones above it. All false on processors that are not x86. */
+ * Each up to avx512 includes the ones above it. All false on processors that are not x86. */
 typedef struct tarn__cpu {
     bool x86;
     bool amd; /* made by AMD, or by Hygon to AMD's design */
@@ -15,6 +15,7 @@ typedef struct tarn__cpu {
     bool avx2;   /* AVX2 and FMA3 */
     bool avx512; /* AVX-512 F, CD, BW, DQ and VL, and the scalar extensions of its processors: BMI,
                     LZCNT, MOVBE */
+    bool fast_strings; /* ERMS: long string instructions write whole cache lines; by itself */
 } tarn__cpu;
 
 /* Asks the processor. A few instructions, but slow ones on virtual machines: keep the answer. */

@@ -7,27 +7,36 @@
 #include "core/random.h"
 #include "core/values.h"
 
+/* Holds why a layout cannot be. */
+static void refuse(tarn_manager *tm, const char *factory, tarn_status status, tarn_dtype dtype,
+                   const tarn_shape *shape, const tarn__layout *layout)
+{
+    char text[TARN__DESCRIPTION_BYTES];
+    if (status == TARN_EDTYPE)
+        (void)tarn__fail(tm, status, "%s: %d is no element type", factory, (int)dtype);
+    else if (status == TARN_ELIMIT || status == TARN_EARG)
+        (void)tarn__fail(tm, status, "%s: %d dimensions; 0 to %d are possible", factory,
+                         shape->ndim, TARN_MAX_DIMS);
+    else
+        (void)tarn__fail(tm, status, "%s: shape %s %s", factory,
+                         tarn__describe_layout(layout, text),
+                         status == TARN_ESHAPE ? "has a negative size" : "holds too many bytes");
+}
+
 /* A handle in the open scope, or NULL with the error held. */
 static tarn_tensor *make(tarn_manager *tm, const char *factory, tarn_dtype dtype,
                          const tarn_shape *shape, tarn_fill fill)
 {
-    if (tm == NULL) return NULL;
-    tarn__layout layout;
-    const tarn_status status = tarn__layout_make(&layout, dtype, shape);
-    if (status == TARN_EDTYPE) {
-        (void)tarn__fail(tm, status, "%s: %d is no element type", factory, (int)dtype);
-    } else if (status == TARN_ELIMIT || status == TARN_EARG) {
-        (void)tarn__fail(tm, status, "%s: %d dimensions; 0 to %d are possible", factory,
-                         shape->ndim, TARN_MAX_DIMS);
-    } else if (status != TARN_OK) {
-        char text[TARN__DESCRIPTION_BYTES];
-        (void)tarn__fail(tm, status, "%s: shape %s %s", factory,
-                         tarn__describe_layout(&layout, text),
-                         status == TARN_ESHAPE ? "has a negative size" : "holds too many bytes");
+    tarn_tensor *t = tm != NULL ? tarn__tensor_begin(tm) : NULL;
+    if (t == NULL) return NULL;
+    const tarn_status status = tarn__layout_make(&t->layout, dtype, shape);
+    if (status != TARN_OK) {
+        refuse(tm, factory, status, dtype, shape, &t->layout);
+        tarn__tensor_cancel(t);
+        return NULL;
     }
-    if (status != TARN_OK) return NULL;
     const tarn__place before = tarn__enter_place(tm, factory + sizeof("tarn_") - 1, TARN_KIND_DATA);
-    tarn_tensor *t = tarn__tensor_new(tm, &layout, fill);
+    t = tarn__tensor_complete(t, fill, tarn__tag_here(tm));
     tarn__leave_place(tm, before);
     return tarn__adopt(t);
 }

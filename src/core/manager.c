@@ -190,7 +190,7 @@ tarn_manager_stats tarn_manager_get_stats(const tarn_manager *tm)
     stats.created = allocations + tm->ever_adopted;
     stats.released = releases + tm->ever_adopted - tm->adopted;
     stats.active = allocations - releases + tm->adopted;
-    stats.total_memory = (size_t)TARN__GET(c->usage) + tm->adopted_bytes;
+    stats.total_memory = (size_t)tarn__cache_usage(c) + tm->adopted_bytes;
     stats.peak = tm->peak_adopted + larger(TARN__GET(c->peak.live), TARN__GET(c->outer.live));
     stats.peak_memory = (size_t)(tm->peak_adopted_bytes +
                                  larger(TARN__GET(c->peak.usage), TARN__GET(c->outer.usage)));

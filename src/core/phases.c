@@ -71,9 +71,9 @@ tarn_phase tarn__phase_open(tarn_manager *tm, const char *name)
                              .serial = ++tm->phase_serial,
                              .allocations = TARN__GET(c->allocations),
                              .misses = TARN__GET(c->misses),
-                             .requested = TARN__GET(c->requested),
+                             .requested = TARN__GET(c->requested_out),
                              .system_allocations = system_allocations(tm),
-                             .in_use = TARN__GET(c->in_use),
+                             .in_use = tarn__cache_in_use(c),
                              .peak_usage = TARN__GET(c->peak.usage),
                              .peak_in_use = TARN__GET(c->peak.in_use),
                              .peak_live = TARN__GET(c->peak.live) };
@@ -114,14 +114,14 @@ static tarn_phase_usage end_innermost(tarn_manager *tm)
     const tarn__open_phase *p = &tm->open_phases[tm->phase_depth - 1];
     tarn_phase_usage *row = &tm->phases[p->row];
     const uint64_t allocations = TARN__GET(c->allocations) - p->allocations;
-    const int64_t peak = TARN__GET(c->peak.in_use), in_use = TARN__GET(c->in_use);
+    const int64_t peak = TARN__GET(c->peak.in_use), in_use = tarn__cache_in_use(c);
     tarn_phase_usage u = {
         .calls = 1,
         .seconds = (double)(tarn__clock_ns() - p->begin_ns) * 1e-9,
         .peak = positive(peak),
         .peak_growth = positive(peak - p->in_use),
         .left = in_use - p->in_use,
-        .acquired_bytes = TARN__GET(c->requested) - p->requested,
+        .acquired_bytes = TARN__GET(c->requested_out) - p->requested,
         .allocations = allocations,
         .hits = allocations - (TARN__GET(c->misses) - p->misses),
         .system_allocations = system_allocations(tm) - p->system_allocations,

@@ -112,7 +112,7 @@ tarn_status tarn_pool_destroy(tarn_pool *pool)
 /* An address that is this thread's own. */
 static const void *this_thread(void)
 {
-    static _Thread_local char place;
+    static _Thread_local char place __attribute__((tls_model("initial-exec")));
     return &place;
 }
 
@@ -129,7 +129,18 @@ static tarn__cache *direct_cache(tarn_pool *pool)
     return cache;
 }
 
-/* As the caller says NULL, bad enumerators and sizes. */
+/* As two stores of 16 bytes: callers pass blocks on by value, which compilers do by loads of 16
+ * bytes, and those wait long for what was stored in pieces. */
+static void write_block(tarn_block *out, const tarn__block *block, void *data)
+{
+    typedef uint64_t pair __attribute__((vector_size(16)));
+    _Static_assert(sizeof(tarn_block) == 32 && offsetof(tarn_block, id) == 16, "two pairs");
+    const pair first = { (uint64_t)(uintptr_t)data, block->requested };
+    const pair second = { block->id, block->generation };
+    memcpy(out, &first, sizeof(first));
+    memcpy((unsigned char *)out + sizeof(first), &second, sizeof(second));
+}
+
 tarn_status tarn_pool_acquire(tarn_pool *pool, size_t bytes, tarn_fill fill, tarn_block *out)
 {
     if (out == NULL) return TARN_EARG;
@@ -146,7 +157,7 @@ tarn_status tarn_pool_acquire(tarn_pool *pool, size_t bytes, tarn_fill fill, tar
         tarn__block_zero(cache != NULL ? cache : &pool->common, block);
         if (cache == NULL) tarn__pool_unlock(pool);
     }
-    *out = (tarn_block){ tarn__block_data(pool, block), bytes, block->id, block->generation };
+    write_block(out, block, tarn__block_data(pool, block));
     return TARN_OK;
 }
 
@@ -201,7 +212,7 @@ size_t tarn_pool_trim(tarn_pool *pool, size_t keep_bytes)
 {
     if (pool == NULL) return 0;
     tarn__pool_lock(pool);
-    tarn__pool_note_cached(pool);
+    tarn__pool_note_cached(pool, NULL);
     tarn__pool_stop(pool);
     if (tarn__pool_cached(pool) > keep_bytes) tarn__pool_gather(pool);
     const size_t given = tarn__trim(pool, keep_bytes, UINT64_MAX);

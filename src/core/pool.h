@@ -232,6 +232,12 @@ static inline tarn__block *tarn__block_of(const tarn_pool *pool, uint32_t id)
     return chunk == NULL ? NULL : &chunk[place - ((uint64_t)TARN__FIRST_RECORDS << k)];
 }
 
+/* The holder's bytes of a block. */
+static inline unsigned char *tarn__block_data(const tarn_pool *pool, const tarn__block *block)
+{
+    return block->data + pool->zone;
+}
+
 /* Bytes not in use, as far as known: exact while no other cache works. */
 size_t tarn__pool_cached(const tarn_pool *pool);
 
@@ -240,9 +246,9 @@ tarn__peaks tarn__pool_peaks(const tarn_pool *pool, bool *past);
 /* Keeps them from passing with a cache that is about to leave. */
 void tarn__pool_note_past(tarn_pool *pool);
 
-/* Notes what may have been cached at most since this was last called; to be called before what is
- * reserved changes. */
-void tarn__pool_note_cached(tarn_pool *pool);
+/* Notes what may have been cached at most since this was last called, by the owner of `own` (or
+ * NULL); to be called before what is reserved changes. */
+void tarn__pool_note_cached(tarn_pool *pool, tarn__cache *own);
 
 /* The statistics; the lock is held and the caches are stopped. */
 tarn_pool_stats tarn__pool_stats_now(const tarn_pool *pool);

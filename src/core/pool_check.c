@@ -129,7 +129,7 @@ static bool cache_holds(const tarn__cache *cache, size_t most, size_t *seen)
             held += b->capacity;
         }
     }
-    return held == TARN__GET(cache->held);
+    return held == tarn__cache_held(cache);
 }
 
 static bool caches_hold(const tarn_pool *pool, const totals *sum)
@@ -137,7 +137,7 @@ static bool caches_hold(const tarn_pool *pool, const totals *sum)
     size_t seen = 0, held = 0, n = 0, waiting = 0;
     for (const tarn__cache *c = pool->caches; c != NULL; c = c->next, n++) {
         if (!cache_holds(c, sum->in_caches, &seen)) return false;
-        held += TARN__GET(c->held);
+        held += tarn__cache_held(c);
     }
     for (const tarn__block *b = pool->oldest_quarantined; b != NULL; b = b->next, waiting++)
         if (b->state != TARN__BLOCK_QUARANTINED || waiting > sum->in_quarantine) return false;

@@ -8,18 +8,18 @@
 
 void tarn__peaks_reach(tarn__cache *cache)
 {
-    const int64_t live = (int64_t)(TARN__GET(cache->allocations) - TARN__GET(cache->releases));
-    TARN__RAISE(cache->peak.usage, TARN__GET(cache->usage));
-    TARN__RAISE(cache->peak.in_use, TARN__GET(cache->in_use));
+    const int64_t usage = tarn__cache_usage(cache), in_use = tarn__cache_in_use(cache);
+    const int64_t live = tarn__cache_live(cache);
+    TARN__RAISE(cache->peak.usage, usage);
+    TARN__RAISE(cache->peak.in_use, in_use);
     TARN__RAISE(cache->peak.live, live);
 }
 
 void tarn__peaks_set(tarn__cache *cache)
 {
-    TARN__SET(cache->peak.usage, TARN__GET(cache->usage));
-    TARN__SET(cache->peak.in_use, TARN__GET(cache->in_use));
-    TARN__SET(cache->peak.live,
-              (int64_t)(TARN__GET(cache->allocations) - TARN__GET(cache->releases)));
+    TARN__SET(cache->peak.usage, tarn__cache_usage(cache));
+    TARN__SET(cache->peak.in_use, tarn__cache_in_use(cache));
+    TARN__SET(cache->peak.live, tarn__cache_live(cache));
 }
 
 static void raise_peaks(tarn__peaks *to, const tarn__peaks *from)
@@ -61,7 +61,7 @@ static int64_t at_peak(const tarn__cache *cache, uint32_t tag)
 {
     if (tag >= cache->n_tags) return 0;
     const tarn__tag_count *count = &cache->tags[tag];
-    const bool now = TARN__GET(cache->in_use) > TARN__GET(cache->composed);
+    const bool now = tarn__cache_in_use(cache) > TARN__GET(cache->composed);
     return now ? TARN__GET(count->live) : TARN__GET(count->at_peak);
 }
 
@@ -92,7 +92,7 @@ static void reset_peaks(tarn__cache *cache)
     cache->outer = cache->earlier = none;
     tarn__peaks_set(cache);
     TARN__SET(cache->composed, 0);
-    TARN__SET(cache->peak_held, TARN__GET(cache->held));
+    TARN__SET(cache->lowest, tarn__cache_in_use(cache));
     for (uint32_t i = 0; i < cache->n_tags; i++)
         TARN__SET(cache->tags[i].peak, TARN__GET(cache->tags[i].live));
 }
@@ -120,13 +120,13 @@ static void add_cache(tarn_pool_stats *s, int64_t *usage, int64_t *in_use, const
     s->allocations += TARN__GET(c->allocations);
     s->misses += TARN__GET(c->misses);
     s->releases += TARN__GET(c->releases);
-    s->memory_saved += TARN__GET(c->saved);
+    s->memory_saved += TARN__GET(c->requested_out) - TARN__GET(c->missed_bytes);
     s->zeroed_bytes += TARN__GET(c->zeroed);
     s->zero_skipped_bytes += TARN__GET(c->zero_skipped);
     s->steps += TARN__GET(c->steps);
-    s->held += TARN__GET(c->held);
-    *usage += TARN__GET(c->usage);
-    *in_use += TARN__GET(c->in_use);
+    s->held += tarn__cache_held(c);
+    *usage += tarn__cache_usage(c);
+    *in_use += tarn__cache_in_use(c);
 }
 
 /* The largest block in a bucket or cache. */
@@ -199,7 +199,7 @@ tarn_pool_stats tarn_pool_get_stats(const tarn_pool *constant)
 {
     if (constant == NULL) return (tarn_pool_stats){ 0 };
     tarn_pool *pool = stop(constant);
-    tarn__pool_note_cached(pool);
+    tarn__pool_note_cached(pool, NULL);
     const tarn_pool_stats stats = tarn__pool_stats_now(pool);
     tarn__pool_unlock(pool);
     return stats;
@@ -231,7 +231,6 @@ static void add_tag(tarn_tag_usage *row, int64_t *live, const tarn__cache *c, ui
     *live += TARN__GET(count->live);
     row->peak += level(TARN__GET(count->peak));
     row->acquired += TARN__GET(count->acquired);
-    row->blocks += TARN__GET(count->acquired) - TARN__GET(count->released);
 }
 
 void tarn__tag_usage_of(const tarn_pool *pool, uint32_t tag, tarn_tag_usage *row)
@@ -250,6 +249,14 @@ void tarn__tag_usage_of(const tarn_pool *pool, uint32_t tag, tarn_tag_usage *row
                                                       : 0;
     row->live = level(live);
     row->at_peak = level(bytes);
+}
+
+/* Adds a live block to each tag's count. */
+static void count_blocks(const tarn_pool *pool, uint32_t tag, tarn_tag_usage *row)
+{
+    for (const tarn__region *r = pool->regions; r != NULL; r = r->next)
+        for (const tarn__block *b = r->blocks; b != NULL; b = b->sibling)
+            row->blocks += b->state == TARN__BLOCK_IN_USE && b->tag == tag;
 }
 
 /* Puts a row where it belongs among those that hold more, if it is among the first n. */
@@ -276,6 +283,7 @@ size_t tarn_pool_get_tags(const tarn_pool *constant, tarn_tag_usage *rows, size_
         if (row.acquired == 0) continue;
         found++;
         if (n == 0) continue;
+        count_blocks(pool, i, &row);
         insert_row(rows, n, filled, &row);
         if (filled < n) filled++;
     }

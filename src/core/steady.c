@@ -37,8 +37,8 @@ static tarn__steady measure(const tarn_manager *tm)
         .handles = tm->tensors.taken,
         .tape_length = tm->recorder != NULL ? tm->recorder->length(tm) : 0,
         .system_allocations = s.system_allocations,
-        .usage = TARN__GET(c->usage) + (int64_t)tm->adopted_bytes,
-        .live = (int64_t)(TARN__GET(c->allocations) - TARN__GET(c->releases)),
+        .usage = tarn__cache_usage(c) + (int64_t)tm->adopted_bytes,
+        .live = tarn__cache_live(c),
     };
 }
 

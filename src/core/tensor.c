@@ -61,16 +61,30 @@ static tarn__storage *storage_take(tarn_manager *tm)
     return storage;
 }
 
-static uint64_t now(const tarn_manager *tm) { return tm->time_calls ? tarn__clock_ns() : 0; }
+/* Measured, for options.time_calls. */
+static tarn_status acquire_timed(tarn_manager *tm, size_t bytes, uint32_t tag, tarn__block **out)
+{
+    const uint64_t begin = tarn__clock_ns();
+    const tarn_status status = tarn__cache_acquire(tm->cache, bytes, tag, out);
+    tm->acquire_ns += tarn__clock_ns() - begin;
+    return status;
+}
+
+static void release_timed(tarn_manager *tm, tarn__block *block)
+{
+    const uint64_t begin = tarn__clock_ns();
+    (void)tarn__cache_release(tm->cache, block);
+    tm->release_ns += tarn__clock_ns() - begin;
+}
 
 /* NULL: out of memory. */
 static tarn__storage *storage_new(tarn_manager *tm, size_t bytes, uint32_t tag)
 {
     tarn__storage *storage = storage_take(tm);
     if (storage == NULL) return NULL;
-    const uint64_t begin = now(tm);
-    const tarn_status status = tarn__cache_acquire(tm->cache, bytes, tag, &storage->block);
-    tm->acquire_ns += now(tm) - begin;
+    const tarn_status status = tm->time_calls
+                                   ? acquire_timed(tm, bytes, tag, &storage->block)
+                                   : tarn__cache_acquire(tm->cache, bytes, tag, &storage->block);
     if (status != TARN_OK) {
         tarn__slab_give(&tm->storages, storage);
         return NULL;
@@ -109,25 +123,35 @@ static void storage_unref(tarn_manager *tm, tarn__storage *storage)
     if (--storage->refs > 0) return;
     if (storage->block == NULL) {
         let_adopted_go(tm, storage);
+    } else if (tm->time_calls) {
+        release_timed(tm, storage->block);
     } else {
-        const uint64_t begin = now(tm);
         (void)tarn__cache_release(tm->cache, storage->block); /* damage is told to on_mistake */
-        tm->release_ns += now(tm) - begin;
     }
     tarn__slab_give(&tm->storages, storage);
 }
 
 /* ---- handles */
 
-static tarn_tensor *handle_new(tarn_manager *tm, const tarn__layout *layout, tarn__storage *storage,
-                               void *data)
+tarn_tensor *tarn__tensor_begin(tarn_manager *tm)
 {
     tarn_tensor *t = tarn__slab_take(&tm->tensors);
-    if (t == NULL) return NULL;
+    if (t == NULL) {
+        (void)tarn__fail_memory(tm, "tensor", sizeof(tarn_tensor));
+        return NULL;
+    }
+    t->manager = tm;
+    t->refs = 0;
+    return t;
+}
+
+void tarn__tensor_cancel(tarn_tensor *t) { tarn__slab_give(&t->manager->tensors, t); }
+
+/* Sets everything but manager and layout. */
+static tarn_tensor *complete(tarn_tensor *t, tarn__storage *storage, void *data)
+{
     t->data = data;
     t->storage = storage;
-    t->manager = tm;
-    t->layout = *layout;
     t->refs = 1;
     t->retains = t->saves = t->scope = 0;
     t->owner = TARN__OWNER_NONE;
@@ -138,42 +162,72 @@ static tarn_tensor *handle_new(tarn_manager *tm, const tarn__layout *layout, tar
     t->node = NULL;
     t->grad = NULL;
     t->name = NULL;
-    t->sequence = ++tm->sequence;
+    t->sequence = ++t->manager->sequence;
     storage->refs++;
     return t;
 }
 
-/* A handle on a fresh storage, which ends with it on failure. */
-static tarn_tensor *handle_on(tarn_manager *tm, const tarn__layout *layout, tarn__storage *storage)
+tarn_tensor *tarn__tensor_complete(tarn_tensor *t, tarn_fill fill, uint32_t tag)
 {
-    tarn_tensor *t = handle_new(tm, layout, storage, storage->data);
-    if (t != NULL) return t;
-    storage->refs = 1;
-    storage->free_memory = NULL;
-    storage_unref(tm, storage);
-    (void)tarn__fail_memory(tm, "tensor", sizeof(tarn_tensor));
-    return NULL;
-}
-
-tarn_tensor *tarn__tensor_new_tagged(tarn_manager *tm, const tarn__layout *layout, tarn_fill fill,
-                                     uint32_t tag)
-{
-    const size_t bytes = (size_t)layout->numel * tarn_dtype_size((tarn_dtype)layout->dtype);
+    tarn_manager *tm = t->manager;
+    const size_t bytes = tarn__bytes(t);
     tarn__storage *storage = storage_new(tm, bytes, tag);
     if (storage == NULL) {
+        tarn__tensor_cancel(t);
         (void)tarn__fail_memory(tm, tm->label != NULL ? tm->label : "tensor", bytes);
         return NULL;
     }
     storage->zero_pending = fill == TARN_ZEROED;
-    tarn_tensor *t = handle_on(tm, layout, storage);
-    if (t != NULL && tm->zero_at_once) tarn__materialize(t);
+    complete(t, storage, storage->data);
+    if (tm->zero_at_once) tarn__materialize(t);
     return t;
+}
+
+tarn_tensor *tarn__tensor_complete_view(tarn_tensor *t, tarn_tensor *base, int64_t offset)
+{
+    const size_t step = tarn_dtype_size((tarn_dtype)base->layout.dtype);
+    complete(t, base->storage, (unsigned char *)base->data + (size_t)offset * step);
+    t->is_view = true;
+    t->manager->stats.views++;
+    return t;
+}
+
+uint32_t tarn__tag_here(tarn_manager *tm) { return tm->tags ? tarn__tag_found(tm, &tm->place) : 0; }
+
+tarn_tensor *tarn__tensor_new_tagged(tarn_manager *tm, const tarn__layout *layout, tarn_fill fill,
+                                     uint32_t tag)
+{
+    tarn_tensor *t = tarn__tensor_begin(tm);
+    if (t == NULL) return NULL;
+    t->layout = *layout;
+    return tarn__tensor_complete(t, fill, tag);
 }
 
 tarn_tensor *tarn__tensor_new(tarn_manager *tm, const tarn__layout *layout, tarn_fill fill)
 {
-    const uint32_t tag = tm->tags ? tarn__tag_found(tm, &tm->place) : 0;
-    return tarn__tensor_new_tagged(tm, layout, fill, tag);
+    return tarn__tensor_new_tagged(tm, layout, fill, tarn__tag_here(tm));
+}
+
+tarn_tensor *tarn__tensor_view(tarn_tensor *base, const tarn__layout *layout, int64_t offset)
+{
+    tarn_tensor *t = tarn__tensor_begin(base->manager);
+    if (t == NULL) return NULL;
+    t->layout = *layout;
+    return tarn__tensor_complete_view(t, base, offset);
+}
+
+/* A handle on a storage that nothing else refers to, and that goes with it on failure; memory that
+ * it adopted is then its caller's again. */
+static tarn_tensor *handle_on(tarn_manager *tm, const tarn__layout *layout, tarn__storage *storage,
+                              void *data)
+{
+    tarn_tensor *t = tarn__tensor_begin(tm);
+    if (t == NULL) {
+        tarn__slab_give(&tm->storages, storage);
+        return NULL;
+    }
+    t->layout = *layout;
+    return complete(t, storage, data);
 }
 
 tarn_tensor *tarn__tensor_adopt(tarn_manager *tm, const tarn__layout *layout, void *data,
@@ -190,8 +244,9 @@ tarn_tensor *tarn__tensor_adopt(tarn_manager *tm, const tarn__layout *layout, vo
     storage->bytes = bytes;
     storage->free_memory = free_memory;
     storage->context = context;
-    count_adopted(tm, bytes);
-    return handle_on(tm, layout, storage);
+    tarn_tensor *t = handle_on(tm, layout, storage, data);
+    if (t != NULL) count_adopted(tm, bytes);
+    return t;
 }
 
 tarn_tensor *tarn__tensor_borrow(tarn_manager *tm, const tarn_tensor *frozen)
@@ -205,24 +260,7 @@ tarn_tensor *tarn__tensor_borrow(tarn_manager *tm, const tarn_tensor *frozen)
     storage->data = frozen->storage->data;
     storage->bytes = frozen->storage->bytes;
     storage->borrowed = true;
-    tarn_tensor *t = handle_on(tm, &frozen->layout, storage);
-    if (t != NULL) t->data = frozen->data;
-    return t;
-}
-
-tarn_tensor *tarn__tensor_view(tarn_tensor *base, const tarn__layout *layout, int64_t offset)
-{
-    tarn_manager *tm = base->manager;
-    const size_t step = tarn_dtype_size((tarn_dtype)base->layout.dtype);
-    unsigned char *data = (unsigned char *)base->data + (size_t)offset * step;
-    tarn_tensor *t = handle_new(tm, layout, base->storage, data);
-    if (t == NULL) {
-        (void)tarn__fail_memory(tm, "view", sizeof(tarn_tensor));
-        return NULL;
-    }
-    t->is_view = true;
-    tm->stats.views++;
-    return t;
+    return handle_on(tm, &frozen->layout, storage, frozen->data);
 }
 
 static void let_storage_go(tarn_tensor *t)

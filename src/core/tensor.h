@@ -105,6 +105,21 @@ static inline size_t tarn__bytes(const tarn_tensor *t)
     return (size_t)t->layout.numel * tarn_dtype_size((tarn_dtype)t->layout.dtype);
 }
 
+/* A handle is made in two steps: its layout is written where it stays (copies of what was just
+ * written in pieces are slow), and then it gets its memory. First: a handle whose layout is
+ * indeterminate, or NULL with TARN_ENOMEM held. */
+tarn_tensor *tarn__tensor_begin(tarn_manager *tm);
+/* Second: gives it fresh storage for its layout, which is complete. On failure the handle has
+ * ended: NULL with TARN_ENOMEM held. Otherwise as tarn__tensor_new. */
+tarn_tensor *tarn__tensor_complete(tarn_tensor *t, tarn_fill fill, uint32_t tag);
+/* Or: storage of another tensor, `offset` elements after its first. Cannot fail. */
+tarn_tensor *tarn__tensor_complete_view(tarn_tensor *t, tarn_tensor *base, int64_t offset);
+/* Or: lets it go. */
+void tarn__tensor_cancel(tarn_tensor *t);
+
+/* The tag of what is made now in a manager; 0 where nobody counts by tag. */
+uint32_t tarn__tag_here(tarn_manager *tm);
+
 /* A handle with fresh storage, or NULL with TARN_ENOMEM held. Nobody owns it: the caller holds its
  * one reference and hands it to a scope (tarn__adopt), an object, or tarn__unref. TARN_ZEROED
  * storage is marked zero_pending, not written. */

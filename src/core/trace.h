@@ -14,12 +14,12 @@ typedef enum tarn__event_kind {
     TARN__EVENT_STEP,
     TARN__EVENT_PHASE_BEGIN,
     TARN__EVENT_PHASE_END,
-    TARN__EVENT_RETAG /* a live block got another tag */
+    TARN__EVENT_RETAG /* a live block got another tag; `bytes` is the number of the one before */
 } tarn__event_kind;
 
 typedef struct tarn__event {
     uint64_t ns;      /* since the pool was made */
-    uint64_t address; /* of the block or region */
+    uint64_t address; /* of the holder's bytes, or of the region */
     size_t bytes;     /* requested; of a region: its size */
     size_t capacity;  /* of the block */
     size_t in_use;    /* of the pool, after the event */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/assert.h"
+#include "core/fill.h"
 #include "core/manager.h"
 
 /* ---- single elements */
@@ -147,7 +148,7 @@ static void copy_row(size_t size, int64_t n, unsigned char *to, int64_t to_step,
                      const unsigned char *from, int64_t from_step)
 {
     if (to_step == 1 && from_step == 1) {
-        memcpy(to, from, (size_t)n * size);
+        tarn__copy(to, from, (size_t)n * size);
         return;
     }
     switch (size) {
@@ -168,15 +169,14 @@ static void copy_row(size_t size, int64_t n, unsigned char *to, int64_t to_step,
 static void fill_row(void *row, tarn_dtype dtype, int64_t n, int64_t step, double value)
 {
     switch (dtype) {
-#define FILL(code, type, name)                                      \
-    case TARN_##code: {                                             \
-        type element, *to = row;                                    \
-        tarn__store(&element, dtype, value);                        \
-        if (step == 1)                                              \
-            for (int64_t i = 0; i < n; i++) to[i] = element;        \
-        else                                                        \
-            for (int64_t i = 0; i < n; i++) to[i * step] = element; \
-        break;                                                      \
+#define FILL(code, type, name)                                               \
+    case TARN_##code: {                                                      \
+        type element, *to = row;                                             \
+        tarn__store(&element, dtype, value);                                 \
+        if (step == 1) tarn__fill(to, (size_t)n, &element, sizeof(element)); \
+        else                                                                 \
+            for (int64_t i = 0; i < n; i++) to[i * step] = element;          \
+        break;                                                               \
     }
         TARN_DTYPE_LIST(FILL)
 #undef FILL

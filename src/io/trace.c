@@ -188,3 +188,8 @@ tarn_status tarn_pool_save_trace(const tarn_pool *pool, const char *path, tarn_t
     tarn__save_end(&save);
     return status;
 }
+
+void tarn_pool_clear_trace(tarn_pool *pool)
+{
+    if (pool != NULL) tarn__trace_clear(pool);
+}

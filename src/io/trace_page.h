@@ -1042,10 +1042,10 @@ static const char script_cursor[] =
     "function say() {\n"
     "  const { state, when } = momentOf(view.cursor);\n"
     "  const span = view.b - view.a;\n"
-    "  $('said').textContent = time(when, span / 1000, span / 10) + ': ' +\n"
-    "    bytes(total[state]) + ' in use; ' + parts.filter(part => !part.isHidden && "
-    "part.values[state] > 0)\n"
-    "      .map(part => part.label + ' ' + bytes(part.values[state])).join(', ');\n"
+    "  const shown = parts.filter(part => !part.isHidden && part.values[state] > 0);\n"
+    "  $('said').textContent = time(when, span / 1000, span / 10) + ': ' + bytes(total[state]) +\n"
+    "    ' in use; ' +\n"
+    "    shown.map(part => part.label + ' ' + bytes(part.values[state])).join(', ');\n"
     "}\n";
 
 /* The part of the trace in view. */

@@ -117,8 +117,9 @@ tarn_tensor *tarn__prepare_operand(const tarn__op *op, tarn_tensor *t)
     return copy;
 }
 
-/* Allocates the output and runs the forward kernel. */
-static tarn_tensor *run(tarn__call *call, const tarn__layout *layout)
+/* Gives the output, whose layout is complete, its memory and runs the forward kernel. On failure
+ * the output has ended. */
+static tarn_tensor *run(tarn__call *call, tarn_tensor *out)
 {
     const tarn__op *op = call->op;
     tarn_tensor *given[TARN__MAX_OPERANDS];
@@ -131,9 +132,11 @@ static tarn_tensor *run(tarn__call *call, const tarn__layout *layout)
         call->in[i] = status == TARN_OK ? tarn__prepare_operand(op, given[i]) : NULL;
         if (call->in[i] == NULL) status = TARN_ENOMEM;
     }
-    if (status == TARN_OK) call->out = tarn__tensor_new(call->manager, layout, TARN_UNINITIALIZED);
+    if (status == TARN_OK)
+        call->out = tarn__tensor_complete(out, TARN_UNINITIALIZED, tarn__tag_here(call->manager));
+    else tarn__tensor_cancel(out);
     if (call->out == NULL) status = TARN_ENOMEM;
-    if (status == TARN_OK && layout->numel > 0 && !call->manager->dry)
+    if (status == TARN_OK && call->out->layout.numel > 0 && !call->manager->dry)
         status = op->forward[type](call);
     for (int i = 0; i < op->arity; i++) {
         if (call->in[i] != NULL) tarn__unref(call->in[i]);
@@ -160,20 +163,22 @@ static bool wants_record(const tarn__call *call)
 
 static tarn_tensor *run_call(tarn__call *call)
 {
-    tarn__layout layout = { 0 };
     int64_t offset = 0;
     if (check_operands(call) != TARN_OK) return NULL;
-    if (call->op->infer(call, &layout, &offset) != TARN_OK) return NULL;
-    if (call->op->is_view) {
-        call->out = tarn__tensor_view(call->in[0], &layout, offset);
-    } else {
-        const tarn_status status = tarn__layout_pack(&layout);
-        if (status != TARN_OK) {
+    tarn_tensor *out = tarn__tensor_begin(call->manager);
+    if (out == NULL) return NULL;
+    tarn_status status = call->op->infer(call, &out->layout, &offset);
+    if (status == TARN_OK && !call->op->is_view) {
+        status = tarn__layout_pack(&out->layout);
+        if (status != TARN_OK)
             (void)tarn__call_fail(call, status, "the result would hold too many elements");
-            return NULL;
-        }
-        (void)run(call, &layout);
     }
+    if (status != TARN_OK) {
+        tarn__tensor_cancel(out);
+        return NULL;
+    }
+    if (call->op->is_view) call->out = tarn__tensor_complete_view(out, call->in[0], offset);
+    else (void)run(call, out);
     if (call->out == NULL) return NULL;
     if (wants_record(call)) {
         const tarn__recorder *recorder = call->manager->recorder;

@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: MIT
+ * replay.c - the memory requests of a training step, again: by the pool, by malloc, by
+ * aligned_alloc.
+ *
+ * A trace is a table of lines in order, with the columns event (acquire or release), id and bytes.
+ * So are those that tarn_pool_write_trace writes as TARN_TRACE_CSV: further columns and other
+ * events are passed over. What is still held at the end is released then. Started with another
+ * allocator in LD_PRELOAD, the program measures that one: `scripts/bench --peers` does. */
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <tarn/tarn.h>
+
+#include "measure.h"
+
+enum { MAX_EVENTS = 1 << 16, MAX_BLOCKS = 1 << 14, ROUNDS = 100 };
+
+typedef struct event {
+    bool acquire;
+    int id; /* of a block; one that was released may come again */
+    size_t bytes;
+} event;
+
+typedef struct trace {
+    char name[64];
+    int n_events;
+    event events[MAX_EVENTS];
+} trace;
+
+/* ---- reading */
+
+/* The text that begins at a column of a line, "" if there is none. */
+static const char *field(const char *line, int column)
+{
+    for (; column > 0 && line != NULL; column--)
+        if ((line = strchr(line, ',')) != NULL) line++;
+    return line != NULL ? line : "";
+}
+
+static bool field_is(const char *text, const char *word)
+{
+    const size_t n = strlen(word);
+    return strncmp(text, word, n) == 0 && strchr(",\r\n", text[n]) != NULL;
+}
+
+/* The column of that name, or -1. */
+static int column_of(const char *header, const char *name)
+{
+    for (int i = 0; field(header, i)[0] != '\0'; i++)
+        if (field_is(field(header, i), name)) return i;
+    return -1;
+}
+
+/* Appends an event; false if there is no room or no sense in it. held: by id. */
+static bool append(trace *t, bool *held, bool acquire, long id, size_t bytes)
+{
+    if (t->n_events == MAX_EVENTS || id < 0 || id >= MAX_BLOCKS || held[id] == acquire)
+        return false;
+    t->events[t->n_events++] = (event){ acquire, (int)id, bytes };
+    held[id] = acquire;
+    return true;
+}
+
+static bool read_events(FILE *file, trace *t)
+{
+    static bool held[MAX_BLOCKS];
+    static char line[4096];
+    memset(held, 0, sizeof(held));
+    t->n_events = 0;
+    if (fgets(line, sizeof(line), file) == NULL) return false;
+    const int event_at = column_of(line, "event"), id_at = column_of(line, "id");
+    const int bytes_at = column_of(line, "bytes");
+    if (event_at < 0 || id_at < 0 || bytes_at < 0) return false;
+    while (fgets(line, sizeof(line), file) != NULL) {
+        const char *what = field(line, event_at);
+        const bool acquire = field_is(what, "acquire") || field_is(what, "early");
+        if (!acquire && !field_is(what, "release")) continue;
+        const long id = strtol(field(line, id_at), NULL, 10);
+        const size_t bytes = (size_t)strtoull(field(line, bytes_at), NULL, 10);
+        if (!append(t, held, acquire, id, bytes)) return false;
+    }
+    for (long id = 0; id < MAX_BLOCKS; id++)
+        if (held[id] && !append(t, held, false, id, 0)) return false;
+    return t->n_events > 0;
+}
+
+/* Reads a trace; false, with the reason printed, if it is none. */
+static bool read_trace(const char *path, trace *t)
+{
+    FILE *file = fopen(path, "r");
+    if (file == NULL) {
+        fprintf(stderr, "replay: cannot read %s\n", path);
+        return false;
+    }
+    const char *slash = strrchr(path, '/');
+    (void)snprintf(t->name, sizeof(t->name), "%s", slash != NULL ? slash + 1 : path);
+    t->name[strcspn(t->name, ".")] = '\0';
+    const bool good = read_events(file, t);
+    (void)fclose(file);
+    if (!good)
+        fprintf(stderr, "replay: %s: no trace, or a block comes or goes twice, or it is too long\n",
+                path);
+    return good;
+}
+
+/* ---- replaying */
+
+typedef struct replay {
+    const trace *trace;
+    tarn_pool *pool;
+    size_t stride; /* one byte of so many is written; 0: none */
+    tarn_block blocks[MAX_BLOCKS];
+} replay;
+
+static void touch(const replay *r, void *data, size_t bytes)
+{
+    volatile unsigned char *at = data;
+    if (r->stride == 0) return;
+    for (size_t i = 0; i < bytes; i += r->stride) at[i] = 1;
+}
+
+static void run_tarn(void *context)
+{
+    replay *r = context;
+    for (int round = 0; round < ROUNDS; round++) {
+        for (const event *e = r->trace->events; e < r->trace->events + r->trace->n_events; e++) {
+            tarn_block *block = &r->blocks[e->id];
+            if (!e->acquire) {
+                (void)tarn_pool_release(r->pool, *block);
+            } else {
+                if (tarn_pool_acquire(r->pool, e->bytes, TARN_UNINITIALIZED, block) != TARN_OK)
+                    abort();
+                touch(r, block->data, e->bytes);
+            }
+        }
+    }
+}
+
+static void run_malloc(void *context)
+{
+    replay *r = context;
+    for (int round = 0; round < ROUNDS; round++) {
+        for (const event *e = r->trace->events; e < r->trace->events + r->trace->n_events; e++) {
+            void **data = &r->blocks[e->id].data;
+            if (!e->acquire) {
+                free(*data);
+            } else {
+                if ((*data = malloc(e->bytes)) == NULL) abort();
+                touch(r, *data, e->bytes);
+            }
+        }
+    }
+}
+
+static void run_aligned(void *context)
+{
+    replay *r = context;
+    for (int round = 0; round < ROUNDS; round++) {
+        for (const event *e = r->trace->events; e < r->trace->events + r->trace->n_events; e++) {
+            void **data = &r->blocks[e->id].data;
+            if (!e->acquire) {
+                free(*data);
+            } else {
+                if ((*data = aligned_alloc(64, (e->bytes + 63) / 64 * 64)) == NULL) abort();
+                touch(r, *data, e->bytes);
+            }
+        }
+    }
+}
+
+/* ---- rows */
+
+static const struct way {
+    const char *name;
+    size_t stride;
+} ways[] = { { "untouched", 0 }, { "a byte a page", 4096 }, { "a byte a line", 64 } };
+
+/* Whose malloc it is: the library in LD_PRELOAD, or the C library. */
+static const char *whose_malloc(void)
+{
+    const char *preload = getenv("LD_PRELOAD");
+    if (preload == NULL || preload[0] == '\0') return "libc";
+    const char *slash = strrchr(preload, '/');
+    return slash != NULL ? slash + 1 : preload;
+}
+
+static void measure_trace(const bench_options *options, replay *r, const struct way *way)
+{
+    static const char *const calls[] = { "tarn_pool_acquire", "malloc", "aligned_alloc" };
+    const double pairs = ROUNDS * (double)r->trace->n_events / 2;
+    r->stride = way->stride;
+    arm arms[] = { { .run = run_tarn, .context = r },
+                   { .run = run_malloc, .context = r },
+                   { .run = run_aligned, .context = r } };
+    for (int a = 0; a < 3; a++) arms[a].calls = calls_for(arms[a].run, r, 5e5);
+    measure(arms, 3, options->repetitions);
+    printf("| %-12s | %-13s |", r->trace->name, way->name);
+    for (int a = 0; a < 3; a++) {
+        char name[192];
+        printf(" %9.1f +- %5.1f |", arms[a].median / pairs, arms[a].mad / pairs);
+        (void)snprintf(name, sizeof(name), "%s, %s, %s, %s%s", r->trace->name, way->name, calls[a],
+                       a == 0 ? "tarn beside " : "", whose_malloc());
+        bench_write(options, &(bench_row){ .bench = "replay",
+                                           .name = name,
+                                           .note = "one acquisition and its release",
+                                           .median_ns = arms[a].median / pairs,
+                                           .mad_ns = arms[a].mad / pairs,
+                                           .gemm_ns = -1,
+                                           .stream_ns = -1,
+                                           .floor_ns = -1 });
+    }
+    printf("\n");
+}
+
+int main(int argc, char **argv)
+{
+    static char *all[] = { REPLAY_TRACES "/mnist_step.csv", REPLAY_TRACES "/mixed_step.csv" };
+    static trace t;
+    static replay r;
+    bench_options options = bench_start_on(
+        argc, argv, "Replays traces of memory requests (default: those of bench/traces).",
+        " [TRACE ...]");
+    if (options.n_operands == 0) {
+        options.operands = all;
+        options.n_operands = (int)(sizeof(all) / sizeof(all[0]));
+    }
+    r.trace = &t;
+    r.pool = tarn_pool_create(NULL, NULL);
+    if (r.pool == NULL) abort();
+    printf("acquire + release, ns a pair (median +- MAD of %d repetitions); malloc of %s\n",
+           options.repetitions, whose_malloc());
+    printf("| trace        | written       | tarn               | malloc             | "
+           "aligned_alloc(64)  |\n");
+    printf("|--------------|---------------|--------------------|--------------------|-"
+           "-------------------|\n");
+    bool ok = true;
+    for (int i = 0; i < options.n_operands && ok; i++) {
+        ok = read_trace(options.operands[i], &t);
+        for (size_t w = 0; w < sizeof(ways) / sizeof(ways[0]) && ok; w++)
+            measure_trace(&options, &r, &ways[w]);
+    }
+    (void)tarn_pool_destroy(r.pool);
+    return bench_end(&options) != 0 || !ok;
+}
