@@ -206,33 +206,59 @@ static void run(const tarn_pool_options *options, uint64_t seed, size_t operatio
 
 /* ---- pools of several kinds */
 
-enum { OPERATIONS = 200000, KINDS = 4 };
+enum { OPERATIONS = 200000, KINDS = 7 };
+
+/* Of each kind: TARN_TEST_OPERATIONS in all, or the default. */
+static size_t operations(void)
+{
+    const char *text = getenv("TARN_TEST_OPERATIONS");
+    const unsigned long long all = text != NULL ? strtoull(text, NULL, 10) : 0;
+    return all > 0 ? (size_t)all / KINDS : check_scaled(OPERATIONS / KINDS);
+}
 
 static void defaults(void **state)
 {
     (void)state;
-    run(&(tarn_pool_options){ 0 }, check_seed(), check_scaled(OPERATIONS / KINDS));
+    run(&(tarn_pool_options){ 0 }, check_seed(), operations());
 }
 
 static void tight_cap(void **state)
 {
     (void)state;
     run(&(tarn_pool_options){ .max_capacity = 6000000, .initial_capacity = 1000000 }, check_seed(),
-        check_scaled(OPERATIONS / KINDS));
+        operations());
 }
 
 static void small_cache_and_regions(void **state)
 {
     (void)state;
     run(&(tarn_pool_options){ .cache_limit = 1000000, .growth_factor = 1.0 }, check_seed(),
-        check_scaled(OPERATIONS / KINDS));
+        operations());
 }
 
 static void wiped_and_not_cached(void **state)
 {
     (void)state;
     run(&(tarn_pool_options){ .cache_limit = TARN_NONE, .wipe_on_release = true }, check_seed(),
-        check_scaled(OPERATIONS / KINDS));
+        operations());
+}
+
+static void fully_checked(void **state)
+{
+    (void)state;
+    run(&(tarn_pool_options){ .checking = TARN_CHECK_FULL }, check_seed(), operations());
+}
+
+static void aligned_and_traced(void **state)
+{
+    (void)state;
+    run(&(tarn_pool_options){ .alignment = 512, .trace_events = 1000 }, check_seed(), operations());
+}
+
+static void passed_through(void **state)
+{
+    (void)state;
+    run(&(tarn_pool_options){ .mode = TARN_PASS_THROUGH }, check_seed(), operations());
 }
 
 int main(void)
@@ -242,6 +268,9 @@ int main(void)
         cmocka_unit_test(tight_cap),
         cmocka_unit_test(small_cache_and_regions),
         cmocka_unit_test(wiped_and_not_cached),
+        cmocka_unit_test(fully_checked),
+        cmocka_unit_test(aligned_and_traced),
+        cmocka_unit_test(passed_through),
     };
     return cmocka_run_group_tests_name("pool_stress", tests, NULL, NULL);
 }

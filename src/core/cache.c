@@ -442,6 +442,7 @@ tarn_status tarn__cache_acquire_slow(tarn__cache *cache, size_t bytes, uint32_t 
     if (block != NULL) {
         if (!grow_tags(cache, tag)) tag = 0;
         tarn__cache_count_out(cache, block, bytes, tag);
+        TARN__SET(cache->lowest, tarn__cache_in_use(cache));
         if (!reused) {
             TARN__ADD(cache->misses, 1);
             TARN__ADD(cache->missed_bytes, bytes);
@@ -506,6 +507,7 @@ tarn_status tarn__cache_release_slow(tarn__cache *cache, tarn__block *block)
         TARN__ADD(cache->zeroed, block->requested);
     }
     tarn__cache_count_in(cache, block, tarn__cache_in_use(cache));
+    TARN__SET(cache->lowest, tarn__cache_in_use(cache));
     if (wipes) block->dirty = 0;
     put_back(cache, block);
     tarn__pool_unlock(pool);

@@ -79,7 +79,7 @@ tarn_tensor *tarn_from_array(tarn_manager *tm, tarn_dtype dtype, tarn_shape shap
         (void)tarn__fail(tm, TARN_EARG, "tarn_from_array: values is NULL");
         return NULL;
     }
-    memcpy(t->data, values, tarn__bytes(t));
+    if (!tm->dry) memcpy(t->data, values, tarn__bytes(t));
     return t;
 }
 
@@ -94,7 +94,7 @@ tarn_tensor *tarn_arange(tarn_manager *tm, tarn_dtype dtype, double start, doubl
     }
     const tarn_shape shape = TARN_SHAPE(n > 0 ? (int64_t)n : 0);
     tarn_tensor *t = make(tm, "tarn_arange", dtype, &shape, TARN_UNINITIALIZED);
-    if (t == NULL) return NULL;
+    if (t == NULL || tm->dry) return t;
     unsigned char *data = t->data;
     for (int64_t i = 0; i < t->layout.numel; i++)
         tarn__store(data + (size_t)i * tarn_dtype_size(dtype), dtype, start + (double)i * step);
@@ -105,7 +105,7 @@ tarn_tensor *tarn_eye(tarn_manager *tm, tarn_dtype dtype, int64_t n)
 {
     const tarn_shape shape = TARN_SHAPE(n, n);
     tarn_tensor *t = make(tm, "tarn_eye", dtype, &shape, TARN_ZEROED);
-    if (t == NULL || n == 0) return t;
+    if (t == NULL || n == 0 || tm->dry) return t;
     tarn__touch(t, false);
     unsigned char *data = t->data;
     for (int64_t i = 0; i < n; i++)
@@ -139,7 +139,7 @@ tarn_tensor *tarn_random_uniform(tarn_manager *tm, tarn_dtype dtype, tarn_shape 
         return NULL;
     }
     tarn_tensor *t = make_random(tm, "tarn_random_uniform", dtype, &shape);
-    if (t == NULL) return NULL;
+    if (t == NULL || tm->dry) return t;
     const uint64_t key = stream_key(tm, stream);
     if (dtype == TARN_F32) tarn__fill_uniform_f32(t->data, tarn__elements(t), low, high, key);
     else tarn__fill_uniform_f64(t->data, tarn__elements(t), low, high, key);
@@ -157,7 +157,7 @@ tarn_tensor *tarn_random_normal(tarn_manager *tm, tarn_dtype dtype, tarn_shape s
         return NULL;
     }
     tarn_tensor *t = make_random(tm, "tarn_random_normal", dtype, &shape);
-    if (t == NULL) return NULL;
+    if (t == NULL || tm->dry) return t;
     const uint64_t key = stream_key(tm, stream);
     if (dtype == TARN_F32) tarn__fill_normal_f32(t->data, tarn__elements(t), mean, deviation, key);
     else tarn__fill_normal_f64(t->data, tarn__elements(t), mean, deviation, key);

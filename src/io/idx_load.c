@@ -250,9 +250,12 @@ static tarn_tensor *load(idx_reader *r)
         tarn__idx_fail(&r->file, status, "has more elements than fit in memory");
         return NULL;
     }
-    tarn_tensor *t = tarn__tensor_new(r->file.tm, &layout, TARN_UNINITIALIZED);
+    tarn_manager *tm = r->file.tm;
+    const tarn__place before = tarn__enter_place(tm, "idx_load", TARN_KIND_DATA);
+    tarn_tensor *t = tarn__tensor_new(tm, &layout, TARN_UNINITIALIZED);
+    tarn__leave_place(tm, before);
     if (t == NULL) return NULL;
-    if (read_elements(r, type, claim, t) != TARN_OK) {
+    if (!tm->dry && read_elements(r, type, claim, t) != TARN_OK) {
         tarn__unref(t);
         return NULL;
     }

@@ -96,7 +96,7 @@ double tarn_clip_grad_norm(tarn_module *module, double max_norm)
         return NAN;
     }
 
-    const double norm = norm_of_gradients(module);
+    const double norm = tm->dry ? 0 : norm_of_gradients(module);
     tarn__member *p = NULL;
     if (norm > max_norm)
         while ((p = tarn__next_parameter(module, p)) != NULL)
