@@ -105,6 +105,13 @@ for name in "tensors created" "tensors released" "acquisitions" "releases" "syst
 done
 row "reused blocks \(hits\)" "$n" "[0-9]+\.[0-9][0-9]%"
 row "memory saved by reuse" "$bytes"
+share='[0-9]+\.[0-9][0-9]%'
+for name in parameter gradient activation optimizer data; do
+    row "$name" "$bytes" "$share"
+done
+awk '/^what the peak was made of/ { on = 1; next } on && NF == 0 { exit } on { sub("%", "", $NF); sum += $NF }
+    END { exit !(sum > 99.9 && sum < 100.1) }' "$work/out" || fail "the shares of the peak do not add up"
+grep -q "^phase " "$work/out" && fail "phases that nobody asked for"
 awk '/^  tensors  / { active = $2 } /^  tensors created/ { created = $3 } /^  tensors released/ { released = $3 }
     END { exit !(created > 0 && active == created - released) }' "$work/out" || fail "the counts of tensors disagree"
 
@@ -123,10 +130,55 @@ above 80
 run 0 --epochs 1 --optimizer adamw --lr 2e-3 --threads 2
 above 80
 
+# ---- reports about memory
+
+files=("$work/page.html" "$work/trace.json" "$work/snapshot.pickle" "$work/events.csv")
+run 0 --epochs 1 --memory-report "${files[0]}" --trace "${files[1]}" --snapshot "${files[2]}" --events "${files[3]}" \
+    --json "$work/reported"
+run 0 --epochs 1 --json "$work/plain"
+[[ $(digest "$work/reported") == "$(digest "$work/plain")" ]] || fail "a report changes the weights"
+run 0 --epochs 1 --events "${files[3]}"
+for phase in data mlp.0 mlp.1 backward optimizer; do
+    grep -q "^$phase  *[0-9]" "$work/out" || fail "no phase $phase"
+done
+grep -q "mnist: 784-128-10, adam, batches of 128" "${files[0]}" || fail "the page has no title"
+grep -qiE '(src|href)="?https?:' "${files[0]}" && fail "the page needs a network"
+head -n 1 "${files[3]}" | grep -q "^ns,event," || fail "no head of the columns: $(head -n 1 "${files[3]}")"
+if command -v python3 >/dev/null 2>&1; then
+    python3 -c 'import json, sys; json.load(open(sys.argv[1]))' "${files[1]}" || fail "the trace is no JSON"
+    python3 -c 'import pickle, sys; assert pickle.load(open(sys.argv[1], "rb"))["segments"]' "${files[2]}" ||
+        fail "the snapshot is no pickle with segments"
+fi
+
+# ---- what training would need: enough for training, which with 64 KiB less fails
+
+# forecast ARGUMENT... sets `enough` to the smallest capacity that the dry run found.
+forecast() {
+    run 0 "$@" --dry-run
+    grep -q "^epoch" "$work/out" && fail "a dry run trains: $*"
+    [[ -z $(ls -A .) ]] || fail "a dry run wrote something: $*"
+    enough=$(awk '/^  smallest --max-capacity  / { print $NF }' "$work/out")
+}
+
+# The second: its test leaves blocks that the next epoch does not use, and its last batch is a single image.
+for arguments in "--batch 128" "--batch 19999 --optimizer sgd --hidden 32,16"; do
+    # shellcheck disable=SC2086
+    set -- $arguments
+    forecast "$@"
+    [[ $enough =~ ^[1-9][0-9]*$ && $((enough % 65536)) -eq 0 ]] || fail "a dry run found '$enough'"
+    echo "$arguments: a capacity of $enough bytes suffices, $((enough - 65536)) do not"
+    run 0 "$@" --epochs 3 --max-capacity "$enough"
+    breaks 1 "(max_capacity $((enough - 65536)), " "$@" --epochs 3 --max-capacity "$((enough - 65536))" --events file
+done
+run 0 --epochs 1 --max-capacity 64M
+refuses 1 "out of memory" --epochs 1 --max-capacity 1K --memory-report file
+refuses 1 "out of memory" --epochs 1 --max-capacity 1 --memory-report file
+
 # ---- mistakes
 
 run 0 --help
 grep -q "^Usage: mnist" "$work/out" || fail "no help"
+[[ $(grep -c '^  --' "$work/out") -eq 17 ]] || fail "the help does not list every flag"
 refuses 2 "--nonsense" --nonsense
 refuses 2 "digits" digits
 refuses 2 "--epochs" --epochs
@@ -144,15 +196,32 @@ done
 refuses 2 "--optimizer takes" --optimizer rmsprop
 refuses 2 "--seed takes" --seed -1
 refuses 2 "--seed takes" --seed 18446744073709551616
-refuses 2 "--json takes" --json ""
+for flag in --json --memory-report --trace --snapshot --events; do
+    refuses 2 "$flag takes" "$flag" ""
+    refuses 2 "$flag takes" "$flag"
+    refuses 2 "--dry-run writes no files" "$flag" file --dry-run
+    refuses 1 "no-such/file cannot be made" --epochs 1 "$flag" no-such/file
+    refuses 1 "/ cannot be made" --epochs 1 "$flag" /
+done
+for flag in --memory-report --trace --snapshot --events; do
+    refuses 1 "no-such" --data no-such "$flag" file
+done
+breaks 1 "a smaller --lr" --epochs 2 --lr 1e30 --optimizer sgd --memory-report file --trace file2
+ln -s nowhere "$work/link"
+refuses 1 "link cannot be made" --memory-report "$work/link"
+for value in 0 -1 1.5 x "" K 1k 1KB 1KK " 1" 18446744073709551616 17179869184G; do
+    refuses 2 "--max-capacity takes" --max-capacity "$value"
+done
+refuses 2 "--dry-run takes no value" --dry-run=1
+refuses 2 "--dry-run tells" --dry-run --max-capacity 64M
+refuses 2 "training images" --generated --batch 20001 --dry-run
+refuses 1 "no-such" --data no-such --dry-run
 refuses 2 "--generated takes no value" --generated=1
 refuses 2 "training images" --generated --batch 20001 --json file
 
 refuses 1 "no-such" --data no-such --json file
 refuses 1 "train-images" --data "$work" --json file
 TARN_MNIST_DIR=$work refuses 1 "train-images" --json file
-refuses 1 "no-such/file cannot be made" --epochs 1 --json no-such/file
-refuses 1 "/ cannot be made" --generated --json /
 breaks 1 "a smaller --lr" --epochs 2 --lr 1e30 --optimizer sgd
 if [[ -w /dev/full ]]; then
     breaks 1 "/dev/full cannot be written" --epochs 1 --json /dev/full
@@ -232,6 +301,10 @@ refuses 1 "is a directory" --data "$data" --batch 7
 if [[ -n $mnist ]]; then
     run 0 --data "$mnist" --epochs 1
     above 94
+    forecast --data "$mnist"
+    echo "MNIST: a capacity of $enough bytes suffices, $((enough - 65536)) do not"
+    run 0 --data "$mnist" --epochs 2 --max-capacity "$enough"
+    breaks 1 "out of memory" --data "$mnist" --epochs 2 --max-capacity "$((enough - 65536))"
 else
     echo "MNIST is not here; only drawn digits were tried"
 fi

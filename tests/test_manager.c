@@ -772,9 +772,10 @@ static void destroy_names_what_was_retained(void **state)
     tarn_release(released);
     assert_int_equal(tarn_manager_destroy(tm), 3);
     assert_int_equal(heard.calls, 3);
-    assert_string_equal(heard.text, "uint8 \"inner\" [1], retained and not released\n"
-                                    "float32 \"kept\" [2,3], retained and not released\n"
-                                    "int64 [], retained and not released\n");
+    assert_string_equal(heard.text,
+                        "uint8 \"inner\" [1] by ones (data), retained and not released\n"
+                        "float32 \"kept\" [2,3] by zeros (data), retained and not released\n"
+                        "int64 [] by zeros (data), retained and not released\n");
     assert_int_equal(tarn_pool_get_stats(f->pool).live_blocks, 0);
     check_pool(f);
 }

@@ -510,7 +510,8 @@ static void is_told_what_it_forgot(void **state)
         tarn_manager_create(&(tarn_manager_options){ .on_unreleased = note_unreleased });
     (void)tarn_set_name(tarn_retain(tarn_ones(tm, TARN_F32, TARN_SHAPE(2, 3))), "mine");
     assert_int_equal(tarn_manager_destroy(tm), 1);
-    assert_string_equal(unreleased, "float32 \"mine\" [2,3], retained and not released");
+    assert_string_equal(unreleased,
+                        "float32 \"mine\" [2,3] by ones (data), retained and not released");
 }
 
 /* ---- data */

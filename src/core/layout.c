@@ -41,7 +41,7 @@ tarn_status tarn__layout_pack(tarn__layout *layout)
         numel = d == 0 ? 0 : numel;
     }
     size_t bytes;
-    if (!tarn__size_mul((size_t)span, tarn_dtype_size((tarn_dtype)layout->dtype), &bytes) ||
+    if (!tarn__size_mul((size_t)span, tarn__dtype_size(layout->dtype), &bytes) ||
         bytes > PTRDIFF_MAX)
         return TARN_EOVERFLOW;
     layout->numel = numel == 0 ? 0 : span;
@@ -66,7 +66,8 @@ tarn_status tarn__layout_make(tarn__layout *layout, tarn_dtype dtype, const tarn
     if (tarn_dtype_size(dtype) == 0) return TARN_EDTYPE;
     if (shape->ndim < 0) return TARN_EARG;
     if (shape->ndim > TARN_MAX_DIMS) return TARN_ELIMIT;
-    *layout = (tarn__layout){ .ndim = (uint8_t)shape->ndim, .dtype = (uint8_t)dtype };
+    layout->ndim = (uint8_t)shape->ndim;
+    layout->dtype = (uint8_t)dtype;
     for (int i = 0; i < shape->ndim; i++) layout->dims[i] = shape->dims[i];
     return tarn__layout_pack(layout);
 }

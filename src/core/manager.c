@@ -90,6 +90,25 @@ bool tarn_is_dry_run(const tarn_manager *tm) { return tm != NULL && tm->dry; }
 
 /* ---- end */
 
+/* float32 "hidden" [4,8] by tanh of l1 (saved), retained and not released */
+static void tell_unreleased(const tarn_manager *tm, const tarn_tensor *t)
+{
+    char text[TARN__DESCRIPTION_BYTES], line[TARN__DESCRIPTION_BYTES + 256];
+    const tarn__block *block = t->storage != NULL ? t->storage->block : NULL;
+    const tarn__tag *tag =
+        block != NULL && block->tag != 0 ? tarn__tag_at(tm->pool, block->tag) : NULL;
+    const int n = snprintf(line, sizeof(line), "%s %s",
+                           tarn_dtype_name((tarn_dtype)t->layout.dtype), tarn__describe(t, text));
+    char *end = line + (n > 0 ? n : 0);
+    const size_t room = sizeof(line) - (size_t)(end - line);
+    if (tag != NULL)
+        (void)snprintf(end, room, " by %s%s%s (%s), retained and not released", tag->operation,
+                       tag->path[0] != '\0' ? " of " : "", tag->path,
+                       tarn_kind_name((tarn_kind)tag->kind));
+    else (void)snprintf(end, room, ", retained and not released");
+    tm->on_unreleased(tm->context, line);
+}
+
 /* Ends one list of handles; those that tarn_retain holds are reported and counted. */
 static size_t end_handles(tarn_manager *tm, tarn_tensor **list)
 {
@@ -97,11 +116,8 @@ static size_t end_handles(tarn_manager *tm, tarn_tensor **list)
     while (*list != NULL) {
         tarn_tensor *t = *list;
         if (t->retains > 0) {
-            char text[TARN__DESCRIPTION_BYTES], line[TARN__DESCRIPTION_BYTES + 64];
             unreleased++;
-            (void)snprintf(line, sizeof(line), "%s %s, retained and not released",
-                           tarn_dtype_name((tarn_dtype)t->layout.dtype), tarn__describe(t, text));
-            if (tm->on_unreleased != NULL) tm->on_unreleased(tm->context, line);
+            if (tm->on_unreleased != NULL) tell_unreleased(tm, t);
         }
         while (t->retains > 1) {
             t->retains--;

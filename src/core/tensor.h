@@ -99,10 +99,21 @@ bool tarn__same_shape(const tarn__layout *a, const tarn__layout *b);
 /* The place of an axis that may be negative, or -1 if it is out of range. */
 int tarn__axis(const tarn__layout *layout, int axis);
 
+/* tarn_dtype_size of a type that exists. */
+static inline size_t tarn__dtype_size(uint8_t dtype)
+{
+    static const uint8_t sizes[] = {
+#define TARN__DTYPE_SIZE(code, type, name) sizeof(type),
+        TARN_DTYPE_LIST(TARN__DTYPE_SIZE)
+#undef TARN__DTYPE_SIZE
+    };
+    return sizes[dtype];
+}
+
 static inline size_t tarn__elements(const tarn_tensor *t) { return (size_t)t->layout.numel; }
 static inline size_t tarn__bytes(const tarn_tensor *t)
 {
-    return (size_t)t->layout.numel * tarn_dtype_size((tarn_dtype)t->layout.dtype);
+    return (size_t)t->layout.numel * tarn__dtype_size(t->layout.dtype);
 }
 
 /* A handle is made in two steps: its layout is written where it stays (copies of what was just
