@@ -135,7 +135,8 @@ static bool measure_watching(const bench_options *options, const char *name, voi
         tarn_manager *tm = tarn_manager_create(&manager);
         if (run == run_xor) make_xor(&steps[i], tm);
         else make_mlp(&steps[i], tm, (const int64_t[]){ 784, 128, 10 }, 3, batch);
-        arms[i] = (arm){ .run = run, .context = &steps[i], .calls = calls_for(run, &steps[i], 2e6) };
+        arms[i] =
+            (arm){ .run = run, .context = &steps[i], .calls = calls_for(run, &steps[i], 2e6) };
     }
     measure(arms, WAYS, options->repetitions);
     for (int i = 0; i < WAYS; i++) {

