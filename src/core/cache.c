@@ -506,7 +506,8 @@ tarn_status tarn__cache_release_slow(tarn__cache *cache, tarn__block *block)
         memset(block->data, 0, dirty);
         TARN__ADD(cache->zeroed, block->requested);
     }
-    tarn__cache_count_in(cache, block, tarn__cache_in_use(cache));
+    if (tarn__cache_in_use(cache) > TARN__GET(cache->composed)) tarn__cache_compose(cache);
+    tarn__cache_count_in(cache, block);
     TARN__SET(cache->lowest, tarn__cache_in_use(cache));
     if (wipes) block->dirty = 0;
     put_back(cache, block);

@@ -274,12 +274,11 @@ static inline void tarn__cache_count_out(tarn__cache *cache, tarn__block *block,
     }
 }
 
-/* Books one that comes back; in_use is that of before. */
-static inline void tarn__cache_count_in(tarn__cache *cache, tarn__block *block, int64_t in_use)
+/* Books one that comes back. */
+static inline void tarn__cache_count_in(tarn__cache *cache, tarn__block *block)
 {
     const size_t capacity = block->capacity, requested = block->requested;
     const uint64_t releases = TARN__GET(cache->releases) + 1;
-    if (in_use > TARN__GET(cache->composed)) tarn__cache_compose(cache);
     if (block->dirty < requested) block->dirty = requested;
     if (block->tag < cache->n_tags) {
         tarn__tag_count *count = &cache->tags[block->tag];
@@ -292,40 +291,54 @@ static inline void tarn__cache_count_in(tarn__cache *cache, tarn__block *block, 
     tarn__forbid(block->data, capacity);
 }
 
+/* A block that the cache has, or NULL. It calls nothing, so that callers need no frame for it. */
+static inline tarn__block *tarn__cache_quick_acquire(tarn__cache *cache, size_t bytes, uint32_t tag)
+{
+    tarn__block *block = NULL;
+    if (tarn__cache_enter(cache) && (tag < cache->n_tags || cache->tags == NULL)) {
+        tarn__block **link = tarn__cache_find(cache, bytes);
+        block = *link;
+        if (block != NULL) {
+            *link = block->next;
+            tarn__cache_count_out(cache, block, bytes, tag);
+        }
+    }
+    tarn__cache_exit(cache);
+    if (block != NULL) tarn__allow(block->data, bytes);
+    return block;
+}
+
+/* Keeps a block in use as a free one; false if that is not to be: the lock is needed, the cache
+ * would hold more than its share, or this was the peak and is to be noted first. */
+static inline bool tarn__cache_quick_release(tarn__cache *cache, tarn__block *block)
+{
+    bool done = false;
+    if (tarn__cache_enter(cache)) {
+        const int64_t in_use = tarn__cache_in_use(cache);
+        const int64_t left = in_use - (int64_t)block->capacity;
+        done = left >= TARN__GET(cache->floor) && in_use <= TARN__GET(cache->composed);
+        if (done) {
+            if (left < TARN__GET(cache->lowest)) TARN__SET(cache->lowest, left);
+            tarn__cache_count_in(cache, block);
+            tarn__cache_push(cache, block);
+        }
+    }
+    tarn__cache_exit(cache);
+    return done;
+}
+
 /* Acquires; the block is not zeroed. On failure *out is NULL and nothing but counts has changed. */
 static inline tarn_status tarn__cache_acquire(tarn__cache *cache, size_t bytes, uint32_t tag,
                                               tarn__block **out)
 {
-    if (tarn__cache_enter(cache) && (tag < cache->n_tags || cache->tags == NULL)) {
-        tarn__block **link = tarn__cache_find(cache, bytes), *block = *link;
-        if (block != NULL) {
-            *link = block->next;
-            tarn__cache_count_out(cache, block, bytes, tag);
-            tarn__cache_exit(cache);
-            tarn__allow(block->data, bytes);
-            *out = block;
-            return TARN_OK;
-        }
-    }
-    tarn__cache_exit(cache);
-    return tarn__cache_acquire_slow(cache, bytes, tag, out);
+    *out = tarn__cache_quick_acquire(cache, bytes, tag);
+    return *out != NULL ? TARN_OK : tarn__cache_acquire_slow(cache, bytes, tag, out);
 }
 
 /* Releases a block in use. Fails: TARN_ECORRUPT, with the block released, by full checking. */
 static inline tarn_status tarn__cache_release(tarn__cache *cache, tarn__block *block)
 {
-    if (tarn__cache_enter(cache)) {
-        const int64_t in_use = tarn__cache_in_use(cache);
-        const int64_t left = in_use - (int64_t)block->capacity;
-        if (left >= TARN__GET(cache->floor)) {
-            if (left < TARN__GET(cache->lowest)) TARN__SET(cache->lowest, left);
-            tarn__cache_count_in(cache, block, in_use);
-            tarn__cache_push(cache, block);
-            tarn__cache_exit(cache);
-            return TARN_OK;
-        }
-    }
-    tarn__cache_exit(cache);
+    if (tarn__cache_quick_release(cache, block)) return TARN_OK;
     return tarn__cache_release_slow(cache, block);
 }
 

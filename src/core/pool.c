@@ -110,28 +110,35 @@ tarn_status tarn_pool_destroy(tarn_pool *pool)
 /* ---- direct callers */
 
 /* An address that is this thread's own. */
-static const void *this_thread(void)
+static inline const void *this_thread(void)
 {
     static _Thread_local char place __attribute__((tls_model("initial-exec")));
     return &place;
 }
 
-/* The cache of this thread, which the first caller gets, or NULL. */
+/* The cache of this thread, or NULL. */
+static inline tarn__cache *own_cache(const tarn_pool *pool)
+{
+    if (atomic_load_explicit(&pool->direct_thread, memory_order_acquire) != this_thread())
+        return NULL;
+    return TARN__GET(pool->direct);
+}
+
+/* The same; the first caller gets one. */
 static tarn__cache *direct_cache(tarn_pool *pool)
 {
-    const void *owner = atomic_load_explicit(&pool->direct_thread, memory_order_acquire);
-    const void *me = this_thread();
-    if (owner == me) return TARN__GET(pool->direct);
-    if (owner != NULL) return NULL;
-    if (!atomic_compare_exchange_strong(&pool->direct_thread, &owner, me)) return NULL;
-    tarn__cache *cache = tarn__cache_join(pool);
+    const void *nobody = NULL;
+    tarn__cache *cache = own_cache(pool);
+    if (cache != NULL || TARN__GET(pool->direct_thread) != NULL) return cache;
+    if (!atomic_compare_exchange_strong(&pool->direct_thread, &nobody, this_thread())) return NULL;
+    cache = tarn__cache_join(pool);
     TARN__SET(pool->direct, cache);
     return cache;
 }
 
 /* As two stores of 16 bytes: callers pass blocks on by value, which compilers do by loads of 16
  * bytes, and those wait long for what was stored in pieces. */
-static void write_block(tarn_block *out, const tarn__block *block, void *data)
+static inline void write_block(tarn_block *out, const tarn__block *block, void *data)
 {
     typedef uint64_t pair __attribute__((vector_size(16)));
     _Static_assert(sizeof(tarn_block) == 32 && offsetof(tarn_block, id) == 16, "two pairs");
@@ -141,7 +148,8 @@ static void write_block(tarn_block *out, const tarn__block *block, void *data)
     memcpy((unsigned char *)out + sizeof(first), &second, sizeof(second));
 }
 
-tarn_status tarn_pool_acquire(tarn_pool *pool, size_t bytes, tarn_fill fill, tarn_block *out)
+/* Whatever the quick path leaves out. */
+static tarn_status acquire(tarn_pool *pool, size_t bytes, tarn_fill fill, tarn_block *out)
 {
     if (out == NULL) return TARN_EARG;
     *out = (tarn_block){ 0 };
@@ -161,6 +169,17 @@ tarn_status tarn_pool_acquire(tarn_pool *pool, size_t bytes, tarn_fill fill, tar
     return TARN_OK;
 }
 
+tarn_status tarn_pool_acquire(tarn_pool *pool, size_t bytes, tarn_fill fill, tarn_block *out)
+{
+    if (pool == NULL || out == NULL || fill != TARN_UNINITIALIZED)
+        return acquire(pool, bytes, fill, out);
+    tarn__cache *cache = own_cache(pool);
+    tarn__block *block = cache != NULL ? tarn__cache_quick_acquire(cache, bytes, 0) : NULL;
+    if (block == NULL) return acquire(pool, bytes, fill, out);
+    write_block(out, block, block->data);
+    return TARN_OK;
+}
+
 /* Why a release cannot be. */
 static tarn_status refuse(tarn_pool *pool, tarn_status status, const tarn_block *handle,
                           const char *why)
@@ -173,20 +192,32 @@ static tarn_status refuse(tarn_pool *pool, tarn_status status, const tarn_block 
     return status;
 }
 
+/* Verifies what the quick path could not confirm, and releases. */
+static tarn_status release(tarn_pool *pool, const tarn_block *handle)
+{
+    tarn__block *block = tarn__block_of(pool, handle->id);
+    if (block == NULL || handle->generation == 0 || handle->generation > block->generation ||
+        (handle->generation == block->generation && block->state != TARN__BLOCK_VOID &&
+         handle->data != tarn__block_data(pool, block)))
+        return refuse(pool, TARN_EARG, handle, "is not of this pool");
+    if (block->state != TARN__BLOCK_IN_USE || handle->generation != block->generation)
+        return refuse(pool, TARN_ESTATE, handle, "was released before");
+    tarn__cache *cache = direct_cache(pool);
+    return cache != NULL ? tarn__cache_release(cache, block)
+                         : tarn__cache_release_slow(&pool->common, block);
+}
+
 tarn_status tarn_pool_release(tarn_pool *pool, tarn_block handle)
 {
     if (handle.data == NULL) return TARN_OK;
     if (pool == NULL) return TARN_EARG;
     tarn__block *block = tarn__block_of(pool, handle.id);
-    if (block == NULL || handle.generation == 0 || handle.generation > block->generation ||
-        (handle.generation == block->generation && block->state != TARN__BLOCK_VOID &&
-         handle.data != tarn__block_data(pool, block)))
-        return refuse(pool, TARN_EARG, &handle, "is not of this pool");
-    if (block->state != TARN__BLOCK_IN_USE || handle.generation != block->generation)
-        return refuse(pool, TARN_ESTATE, &handle, "was released before");
-    tarn__cache *cache = direct_cache(pool);
-    return cache != NULL ? tarn__cache_release(cache, block)
-                         : tarn__cache_release_slow(&pool->common, block);
+    tarn__cache *cache = own_cache(pool);
+    if (block != NULL && cache != NULL && block->generation == handle.generation &&
+        block->state == TARN__BLOCK_IN_USE && block->data == handle.data &&
+        tarn__cache_quick_release(cache, block))
+        return TARN_OK;
+    return release(pool, &handle);
 }
 
 /* ---- limits */
