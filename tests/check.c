@@ -92,7 +92,7 @@ static void system_release(void *context, void *memory, size_t bytes)
 
 void check_system_begin(check_system *s)
 {
-    *s = (check_system){ .system = { system_reserve, system_release, NULL } };
+    *s = (check_system){ .system = { .reserve = system_reserve, .release = system_release } };
     s->system.context = s;
 }
 
@@ -178,6 +178,12 @@ int check_teardown(void **state)
     check_end(*state);
     free(*state);
     return 0;
+}
+
+bool check_is_plain(const tarn_pool *pool)
+{
+    const tarn_pool_options o = tarn_pool_get_options(pool);
+    return o.mode == TARN_POOLED && o.checking == TARN_CHECK_LIGHT;
 }
 
 /* ---- assertions */

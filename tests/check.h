@@ -82,6 +82,10 @@ int check_setup(void **state);
 int check_setup_pool(void **state);
 int check_teardown(void **state);
 
+/* True in default mode and with light checking, which the environment may change: what figures of
+ * buckets, hits and calls to the system are about. */
+bool check_is_plain(const tarn_pool *pool);
+
 /* ---- assertions */
 
 /* The elements of a tensor of any type, last dimension fastest, against n expected values. Equal

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Trains examples/mnist on the real digits as the README shows it: at least 97.5 % after ten epochs for each of three
-# seeds, and equal weights from equal seeds.
+# seeds, equal weights from equal seeds, and little memory reserved beyond what is in use.
 #
 # Usage: tests/mnist_real.sh PROGRAM
 # Exit status 77: skipped, because the digits are in none of $TARN_MNIST_DIR, data/mnist and ../shared/data/mnist.
@@ -35,3 +35,12 @@ digest() { tail -n 1 "$work/$1" | grep -o '"digest":"[0-9a-f]*"'; }
 [[ $(digest 1) == $(digest again) ]] || { echo "seed 1 gave $(digest 1), then $(digest again)"; exit 1; }
 [[ $(digest 1) != $(digest 2) ]] || { echo "two seeds gave the same weights"; exit 1; }
 echo "seed 1 twice: $(digest 1)"
+
+# What the pool reserves at its peak against what is in use, the data set left out of both.
+figure() { tail -n 1 "$work/1" | sed -n "s/.*\"$1\":\([0-9]*\).*/\1/p"; }
+data=$((47042560 + 7843840 + 60032 + 10240)) # the blocks of images and labels
+awk -v reserved="$(figure peak_reserved)" -v in_use="$(figure peak_in_use)" -v data="$data" 'BEGIN {
+    ratio = (reserved - data) / (in_use - data)
+    printf "reserved / in use at the peak, without the data set: %.3f\n", ratio
+    exit !(ratio <= 1.10)
+}' || { echo "more than 1.10 reserved"; exit 1; }

@@ -235,7 +235,8 @@ static void the_default_system_serves_all_sizes(void **state)
     tarn_manager *tm = tarn_manager_create(NULL);
     assert_non_null(tm);
     assert_true(work(tm, results));
-    assert_true(tarn_pool_trim(tarn_manager_pool(tm), 0) > 0);
+    assert_true(tarn_pool_trim(tarn_manager_pool(tm), 0) > 0 ||
+                !check_is_plain(tarn_manager_pool(tm)));
     assert_true(work(tm, again));
     assert_memory_equal(results, again, sizeof(results));
     check_status(tarn_pool_check(tarn_manager_pool(tm)), TARN_OK);

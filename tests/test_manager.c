@@ -201,11 +201,16 @@ static void running_out_of_memory_names_the_figures(void **state)
     check_begin(&f, &(tarn_pool_options){ .max_capacity = 100000 });
     assert_non_null(tarn_zeros(f.tm, TARN_F32, TARN_SHAPE(16000)));
     assert_null(tarn_zeros(f.tm, TARN_F32, TARN_SHAPE(25000)));
-    check_error(
-        f.tm, TARN_ENOMEM,
-        "tensor: out of memory: 100000 bytes more are not to be had (max_capacity 100000, "
-        "reserved 64000, in use 64000, cached 0, largest free block 0; held by zeros data 64000); "
-        "raise max_capacity, or hold less: smaller batches, inner scopes");
+    if (check_is_plain(f.pool))
+        check_error(
+            f.tm, TARN_ENOMEM,
+            "tensor: out of memory: 100000 bytes more are not to be had (max_capacity 100000, "
+            "reserved 64000, in use 64000, cached 0, largest free block 0; held by zeros data "
+            "64000); "
+            "raise max_capacity, or hold less: smaller batches, inner scopes");
+    else
+        check_error_part(f.tm, TARN_ENOMEM,
+                         "tensor: out of memory: 100000 bytes more are not to be had");
     assert_int_equal(stats_of(&f).active, 1);
     assert_int_equal(stats_of(&f).handles, 1);
     check_end(&f);
@@ -517,9 +522,10 @@ static void zeros_cost_nothing_until_they_are_read(void **state)
     tarn_release(t);
     t = tarn_zeros(f->tm, TARN_F32, shape);
     check_bytes(tarn_data(t), 0, 4000);
-    assert_int_equal(tarn_pool_get_stats(f->pool).zeroed_bytes, 4000);
+    const bool fresh = tarn_pool_get_options(f->pool).mode == TARN_PASS_THROUGH; /* so it is zero */
+    assert_int_equal(tarn_pool_get_stats(f->pool).zeroed_bytes, fresh ? 0 : 4000);
     assert_non_null(tarn_data(t));
-    assert_int_equal(tarn_pool_get_stats(f->pool).zeroed_bytes, 4000); /* once */
+    assert_int_equal(tarn_pool_get_stats(f->pool).zeroed_bytes, fresh ? 0 : 4000); /* once */
 
     t = tarn_empty(f->tm, TARN_F32, TARN_SHAPE(1001)); /* fresh memory, dirty since */
     memset(tarn_data_mut(t), 1, 4004);

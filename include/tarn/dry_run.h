@@ -23,7 +23,7 @@ typedef struct tarn_dry_run_result {
     size_t reserved;       /* peak of reserved bytes without a cap */
     size_t in_use;         /* peak of bytes in use */
     size_t min_capacity;   /* a max_capacity with which the program succeeds, while with 64 KiB less
-                              it   fails for want of memory */
+                              it fails for want of memory */
     size_t runs;           /* how often the program was run to find out */
     tarn_pool_stats stats; /* of the run without a cap */
 } tarn_dry_run_result;

@@ -80,9 +80,10 @@ typedef struct tarn_pool_options {
                              was in use; TARN_NONE: nothing is cached. Less: more system calls */
     size_t alignment;     /* of every block, a power of two from 64 to 2 MiB; 0: 64. Blocks are
                              multiples of it */
-    size_t decay_steps; /* cached memory that was not used for this many steps (of an optimiser, or
-                           calls of tarn_pool_step) goes back to the system; 0: 64 steps, as far as
-                           more than 64 MiB are cached; TARN_UNLIMITED: never */
+    size_t
+        decay_steps; /* cached memory that was not used for this many steps (of an optimiser, or
+                        calls of tarn_pool_step), or up to a quarter more, goes back to the system;
+                        0: 64 steps, as far as more than 64 MiB are cached; TARN_UNLIMITED: never */
     tarn_switch track_stats;    /* default on. Off: no figures by tag, and no record of what a peak
                                    was made of; limits still hold */
     tarn_huge_pages huge_pages; /* of regions of 2 MiB and more */

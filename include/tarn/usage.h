@@ -51,7 +51,8 @@ typedef struct tarn_tag_usage {
     tarn_kind kind;
     size_t live, peak; /* now, and at its own peak */
     size_t at_peak;    /* when the pool's bytes in use were at their peak: what the peak was made
-                          of; the sum over all tags is peak_in_use */
+                          of; the sum over all tags is peak_in_use, and with several managers an
+                          upper bound like it */
     uint64_t blocks;   /* live blocks */
     uint64_t acquired; /* blocks that ever got the tag */
 } tarn_tag_usage;
@@ -60,7 +61,8 @@ typedef struct tarn_tag_usage {
  * 0 for NULL. Rows may be NULL if n is 0. */
 TARN_API size_t tarn_pool_get_tags(const tarn_pool *pool, tarn_tag_usage *rows, size_t n);
 
-/* Writes what the peak was made of, by kind and by tag, as a table. Fails: TARN_EARG, TARN_EIO. */
+/* Writes what the peak was made of, by kind and by tag, as a table. Fails: TARN_EARG, TARN_ENOMEM,
+ * TARN_EIO. */
 TARN_API tarn_status tarn_pool_print_tags(const tarn_pool *pool, FILE *stream);
 
 /* ---- buckets */
@@ -115,12 +117,13 @@ TARN_API size_t tarn_manager_each_tensor(const tarn_manager *tm,
                                          void *context);
 
 /* Writes the live tensors, the largest first, as a table: bytes, kind, name, shape, path and
- * operation. Fails: TARN_EARG, TARN_EIO. */
+ * operation. Fails: TARN_EARG, TARN_ENOMEM, TARN_EIO. */
 TARN_API tarn_status tarn_manager_print_alive(const tarn_manager *tm, FILE *stream);
 
 /* ---- phases: what a part of the work took */
 
-/* The figures of a phase. Those of phases inside it are included. */
+/* The figures of a phase. Those of phases inside it are included. Where peaks are reset inside a
+ * phase, its own begins there. */
 typedef struct tarn_phase_usage {
     char name[32];
     uint64_t calls;              /* how often it was ended */

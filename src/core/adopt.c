@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * adopt.c - tensors on memory that is not the pool's, and memory taken out of tensors. */
+ * adopt.c - tensors on memory that is not the pool's, and memory taken out of
+ * tensors. */
 #include <stdalign.h>
 #include <stdint.h>
 
@@ -60,12 +61,14 @@ tarn_status tarn_take_block(tarn_tensor *t, tarn_block *out)
                           tarn__describe(t, text));
     if (is_shared(t))
         return tarn__fail(tm, TARN_ESTATE,
-                          "tarn_take_block: something else refers to %s: views, the tape, a retain "
+                          "tarn_take_block: something else refers to %s: views, "
+                          "the tape, a retain "
                           "or a module",
                           tarn__describe(t, text));
     tarn__materialize(t);
     tarn__block *block = storage->block;
     *out = (tarn_block){ storage->data, storage->bytes, block->id, block->generation };
+    tarn__cache_hand_over(tm->cache, block);
     storage->block = NULL; /* nothing is released with the tensor */
     storage->borrowed = true;
     tarn__tensor_end(t, TARN__ENDED_BY_RELEASE);
@@ -86,24 +89,32 @@ tarn_tensor *tarn_borrow(tarn_manager *tm, tarn_tensor *t)
 
 /* ---- plain creation */
 
-/* The size stands before the elements, 64 bytes ahead, so that release can tell it. */
+/* The size stands before the elements, 64 bytes ahead, so that release can tell
+ * it. */
 enum { HEAD = 64 };
 
 static void free_plain(void *context, void *data)
 {
     tarn_pool *pool = context;
     unsigned char *memory = (unsigned char *)data - HEAD;
+    tarn__pool_lock(pool);
+    pool->figures.system_releases++;
     pool->system.release(pool->system.context, memory, *(const size_t *)(const void *)memory);
+    tarn__pool_unlock(pool);
 }
 
 tarn_tensor *tarn_zeros_plain(tarn_manager *tm, tarn_dtype dtype, tarn_shape shape)
 {
     tarn__layout layout;
     if (tm == NULL || !make_layout(tm, "tarn_zeros_plain", dtype, &shape, &layout)) return NULL;
-    const tarn_system *system = &tm->pool->system;
+    tarn_pool *pool = tm->pool;
+    const tarn_system *system = &pool->system;
     const size_t bytes = bytes_of(&layout);
+    tarn__pool_lock(pool); /* the system is called by one thread at a time */
     unsigned char *memory =
         bytes <= SIZE_MAX - HEAD ? system->reserve(system->context, bytes + HEAD) : NULL;
+    if (memory != NULL) pool->figures.system_allocations++;
+    tarn__pool_unlock(pool);
     if (memory == NULL) {
         (void)tarn__fail_memory(tm, "tarn_zeros_plain", bytes);
         return NULL;

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT
- * buckets.c - size classes, dynamic buckets, and the search for a block of nearly the right size.
+ * buckets.c - size classes, dynamic buckets, and the search for a block of
+ * nearly the right size.
  *
- * With n the request in 64-byte quanta, classes 0 to 15 hold exactly n = 1 to 16. Above, each
- * doubling has eight classes: for 2^lg < n <= 2^(lg+1) the capacities are (9 + s) 2^(lg-3), s = 0
- * to 7, so that less than an eighth is lost. */
+ * With n the request in 64-byte quanta, classes 0 to 15 hold exactly n = 1
+ * to 16. Above, each doubling has eight classes: for 2^lg < n <= 2^(lg+1) the
+ * capacities are (9 + s) 2^(lg-3), s = 0 to 7, so that less than an eighth is
+ * lost. */
 #include "core/assert.h"
 #include "core/pool.h"
 
@@ -31,8 +33,8 @@ size_t tarn__class_quanta(unsigned class_index)
     return (size_t)(9 + sub) << (lg - 3);
 }
 
-/* ---- dynamic buckets: a hash table of indices, linear probing; entries leave only when it is
- * rebuilt */
+/* ---- dynamic buckets: a hash table of indices, linear probing; entries leave
+ * only when it is rebuilt */
 
 static size_t first_slot(size_t capacity)
 {
@@ -100,7 +102,7 @@ void tarn__dynamic_drop_last(tarn_pool *pool, tarn__bucket *bucket)
 void tarn__bucket_push(tarn_pool *pool, tarn__block *block)
 {
     tarn__bucket *bucket = &pool->buckets[block->bucket];
-    block->state = TARN__BLOCK_FREE;
+    TARN__SET(block->state, TARN__BLOCK_FREE);
     pool->central += block->capacity;
     block->prev = NULL;
     block->next = bucket->first;
@@ -132,13 +134,14 @@ static unsigned next_occupied(const tarn_pool *pool, unsigned from)
     return TARN__N_CLASSES;
 }
 
-tarn__block *tarn__bucket_search(tarn_pool *pool, size_t bytes, unsigned class_index)
+tarn__block *tarn__bucket_search(tarn_pool *pool, size_t bytes, unsigned class_index,
+                                 bool *rejected)
 {
     const size_t most = bytes + bytes / 8;
     tarn__block *best = NULL;
     const unsigned c = next_occupied(pool, class_index);
     if (c < TARN__N_CLASSES && pool->buckets[c].capacity <= most) best = pool->buckets[c].first;
-    else if (c < TARN__N_CLASSES) pool->figures.window_rejects++;
+    else if (c < TARN__N_CLASSES) *rejected = true;
     if (bytes <= TARN__SMALL_MAX) return best;
 
     size_t seen = 0;
@@ -147,7 +150,11 @@ tarn__block *tarn__bucket_search(tarn_pool *pool, size_t bytes, unsigned class_i
         const tarn__bucket *bucket = &pool->buckets[b];
         if (bucket->capacity == 0) continue;
         seen++;
-        if (bucket->first == NULL || bucket->capacity < bytes || bucket->capacity > most) continue;
+        if (bucket->first == NULL || bucket->capacity < bytes) continue;
+        if (bucket->capacity > most) {
+            *rejected = true;
+            continue;
+        }
         if (best == NULL || bucket->capacity < best->capacity) best = bucket->first;
     }
     return best;

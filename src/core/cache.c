@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * cache.c - the pool's lock, the caches that can be stopped under it, and all of acquiring and
- * releasing that the quick path leaves out. */
+ * cache.c - the pool's lock, the caches that can be stopped under it, and all
+ * of acquiring and releasing that the quick path leaves out. */
 #include "core/cache.h"
 
 #include <sched.h>
@@ -40,8 +40,9 @@ size_t tarn__pool_cached(const tarn_pool *pool)
     return in_use <= 0 ? pool->figures.reserved : pool->figures.reserved - (size_t)in_use;
 }
 
-/* What no cache can grow by: everything reserved that is neither in use nor held, and each cache an
- * equal part of the rest. With one cache this is exactly the limit. */
+/* What no cache can grow by: everything reserved that is neither in use nor
+ * held, and each cache an equal part of the rest. With one cache this is
+ * exactly the limit. */
 static void share_out(tarn_pool *pool)
 {
     if (pool->n_caches == 0) return;
@@ -73,8 +74,17 @@ static void resume(tarn_pool *pool)
     pool->stopped = false;
 }
 
+/* The sum of the peaks of many caches says little: where one only acquires and another only
+ * releases, it grows for ever. */
+static void note_high(tarn_pool *pool)
+{
+    const int64_t in_use = in_use_by_all(pool);
+    if (in_use > (int64_t)pool->high_in_use) pool->high_in_use = (size_t)in_use;
+}
+
 void tarn__pool_unlock(tarn_pool *pool)
 {
+    note_high(pool);
     share_out(pool);
     tarn__pool_note_cached(pool, NULL);
     if (pool->stopped) resume(pool);
@@ -88,7 +98,8 @@ void tarn__pool_stop(tarn_pool *pool)
     if (pool->caches == NULL) return;
     for (tarn__cache *c = pool->caches; c != NULL; c = c->next)
         atomic_fetch_or_explicit(&c->special, TARN__STOPPED, memory_order_seq_cst);
-    (void)tarn__process_barrier(); /* where it does not work, nobody is busy without the lock */
+    (void)tarn__process_barrier(); /* where it does not work, nobody is busy
+                                      without the lock */
     for (tarn__cache *c = pool->caches; c != NULL; c = c->next)
         while (atomic_load_explicit(&c->busy, memory_order_acquire) != 0) (void)sched_yield();
 }
@@ -116,7 +127,8 @@ static tarn__block *merge(tarn__block *a, tarn__block *b)
     return first;
 }
 
-/* Sorts a list that is linked by next: merges runs of 1, 2, 4 ... blocks, as a counter carries. */
+/* Sorts a list that is linked by next: merges runs of 1, 2, 4 ... blocks, as a
+ * counter carries. */
 static tarn__block *sort(tarn__block *list)
 {
     tarn__block *runs[48] = { NULL }, *sorted = NULL;
@@ -135,7 +147,8 @@ static tarn__block *sort(tarn__block *list)
     return sorted;
 }
 
-/* Takes the blocks released at or before `mark` out of a list, and links them before `taken`. */
+/* Takes the blocks released at or before `mark` out of a list, and links them
+ * before `taken`. */
 static tarn__block *take_older(tarn__cache *cache, tarn__block **link, uint64_t mark,
                                tarn__block *taken)
 {
@@ -153,8 +166,8 @@ static tarn__block *take_older(tarn__cache *cache, tarn__block **link, uint64_t 
     return taken;
 }
 
-/* Moves the blocks that were released at or before `mark` into their buckets, the longest unused
- * first. */
+/* Moves the blocks that were released at or before `mark` into their buckets,
+ * the longest unused first. */
 static void flush(tarn__cache *cache, uint64_t mark)
 {
     tarn__block *taken = NULL;
@@ -275,9 +288,10 @@ void tarn__cache_leave(tarn__cache *cache)
 
 /* ---- acquiring under the lock */
 
-/* The smallest block of the cache that holds `bytes` and wastes at most an eighth of it, or NULL.
+/* The smallest block of the cache that holds `bytes` and wastes at most an
+ * eighth of it, or NULL.
  */
-static tarn__block *search_cache(const tarn__cache *cache, size_t bytes)
+static tarn__block *search_cache(const tarn__cache *cache, size_t bytes, bool *rejected)
 {
     const size_t most = bytes + bytes / 8;
     tarn__block *best = NULL;
@@ -285,13 +299,16 @@ static tarn__block *search_cache(const tarn__cache *cache, size_t bytes)
         unsigned i = tarn__small_class(cache->shift, bytes);
         while (i < TARN__SMALL_CLASSES && cache->small[i] == NULL) i++;
         if (i < TARN__SMALL_CLASSES && cache->small[i]->capacity <= most) best = cache->small[i];
+        else if (i < TARN__SMALL_CLASSES) *rejected = true;
         return best;
     }
     for (unsigned i = 0; i < TARN__LARGE_LISTS; i++)
-        for (tarn__block *b = cache->large[i]; b != NULL; b = b->next)
+        for (tarn__block *b = cache->large[i]; b != NULL; b = b->next) {
+            if (b->capacity > most) *rejected = true;
             if (b->capacity >= bytes && b->capacity <= most &&
                 (best == NULL || b->capacity < best->capacity))
                 best = b;
+        }
     return best;
 }
 
@@ -316,15 +333,18 @@ static tarn__block *find_free(tarn__cache *cache, size_t bytes, const tarn__buck
     tarn__block *block = *tarn__cache_find(cache, bytes);
     if (block == NULL && bucket != NULL) block = bucket->first;
     if (block == NULL) {
-        block = search_cache(cache, bytes);
-        tarn__block *other = tarn__bucket_search(cache->pool, bytes, class_index);
+        bool rejected = false;
+        block = search_cache(cache, bytes, &rejected);
+        tarn__block *other = tarn__bucket_search(cache->pool, bytes, class_index, &rejected);
         if (block == NULL || (other != NULL && other->capacity < block->capacity)) block = other;
+        if (block == NULL && rejected) cache->pool->figures.window_rejects++;
     }
     if (block != NULL) take_out(cache, block);
     return block;
 }
 
-/* The bucket of a new block for `bytes`; *made says whether it was made for it. */
+/* The bucket of a new block for `bytes`; *made says whether it was made for it.
+ */
 static tarn__bucket *bucket_for_new(tarn_pool *pool, tarn__bucket *known, size_t large,
                                     unsigned class_index, bool *made)
 {
@@ -343,8 +363,8 @@ static void call_back(tarn_pool *pool)
     tarn__pool_gather(pool);
 }
 
-/* A free block for `bytes`, or a new one; sets *reused accordingly. The block is in no list and its
- * region knows that it is out. NULL: out of memory. */
+/* A free block for `bytes`, or a new one; sets *reused accordingly. The block
+ * is in no list and its region knows that it is out. NULL: out of memory. */
 static tarn__block *find_block(tarn__cache *cache, size_t bytes, bool *reused)
 {
     tarn_pool *pool = cache->pool;
@@ -453,7 +473,7 @@ tarn_status tarn__cache_acquire_slow(tarn__cache *cache, size_t bytes, uint32_t 
         tarn__trace_block_event(pool, cache, TARN__EVENT_ACQUIRE, block, reused);
     } else {
         pool->figures.failed_acquisitions++;
-        pool->injected = injected;
+        TARN__SET(pool->injected, injected);
         tarn__trace_other_event(pool, cache, TARN__EVENT_FAIL, bytes, tag);
     }
     tarn__pool_unlock(pool);
@@ -464,7 +484,8 @@ tarn_status tarn__cache_acquire_slow(tarn__cache *cache, size_t bytes, uint32_t 
 
 /* ---- releasing under the lock */
 
-/* Where a released block goes: to the cache, or back to where others find it. */
+/* Where a released block goes: to the cache, or back to where others find it.
+ */
 static void put_back(tarn__cache *cache, tarn__block *block)
 {
     tarn_pool *pool = cache->pool;
@@ -574,6 +595,33 @@ void tarn__cache_retag(tarn__cache *cache, tarn__block *block, uint32_t tag)
     tarn__cache_close(cache, locked);
 }
 
+void tarn__cache_hand_over(tarn__cache *cache, tarn__block *block)
+{
+    tarn_pool *pool = cache->pool;
+    tarn__pool_lock(pool);
+    tarn__pool_note_cached(pool, cache);
+    tarn__pool_stop(pool);
+    tarn__cache *to = TARN__GET(pool->direct);
+    if (to == NULL) to = &pool->common;
+    const int64_t capacity = (int64_t)block->capacity, in_use = tarn__cache_in_use(cache);
+    if (in_use > TARN__GET(cache->composed)) tarn__cache_compose(cache);
+    TARN__ADD(cache->releases, 1);
+    TARN__ADD(cache->requested_in, block->requested);
+    TARN__ADD(cache->block_in, block->capacity);
+    TARN__ADD(cache->stock, -capacity);
+    TARN__ADD(to->allocations, 1);
+    TARN__ADD(to->requested_out, block->requested);
+    TARN__ADD(to->block_out, block->capacity);
+    TARN__ADD(to->stock, capacity);
+    tarn__peaks_reach(to);
+    if (block->tag < cache->n_tags) TARN__ADD(cache->tags[block->tag].live, -capacity);
+    if (!grow_tags(to, block->tag)) block->tag = 0;
+    if (block->tag < to->n_tags) TARN__ADD(to->tags[block->tag].live, capacity);
+    pool->figures.handed_over++;
+    pool->figures.handed_bytes += block->requested;
+    tarn__pool_unlock(pool);
+}
+
 void tarn__cache_compose(tarn__cache *cache)
 {
     for (uint32_t i = 0; i < cache->n_tags; i++)
@@ -583,12 +631,12 @@ void tarn__cache_compose(tarn__cache *cache)
 
 /* ---- steps */
 
-/* Blocks that were released before the oldest mark have been idle for as many sweeps as there are
- * marks: they go to the pool, and from there to the system. The lock is held. */
-static void sweep(tarn__cache *cache, size_t decay)
+/* Blocks that were released before the oldest mark have been idle for as many
+ * sweeps as there are marks: they go to the pool, and from there to the system.
+ * The lock is held. */
+static void sweep_one(tarn__cache *cache, size_t n)
 {
     tarn_pool *pool = cache->pool;
-    const size_t period = (decay + MARKS - 1) / MARKS, n = (decay + period - 1) / period;
     if (cache->n_marks == n) {
         pool->idle_since = 0;
         flush(cache, cache->marks[0]);
@@ -597,7 +645,22 @@ static void sweep(tarn__cache *cache, size_t decay)
         cache->n_marks--;
     }
     cache->marks[cache->n_marks++] = TARN__GET(cache->releases);
-    cache->until_sweep = period > UINT32_MAX ? UINT32_MAX : (uint32_t)period;
+    cache->swept = TARN__GET(cache->steps);
+}
+
+/* Sweeps the cache of whoever steps, and those whose owners did not step since
+ * they were swept. */
+static void sweep(tarn__cache *cache, size_t decay)
+{
+    tarn_pool *pool = cache->pool;
+    const size_t period = (decay + MARKS - 1) / MARKS, n = (decay + period - 1) / period;
+    sweep_one(cache, n);
+    for (tarn__cache *c = pool->caches; c != NULL; c = c->next) {
+        if (c == cache || TARN__GET(c->steps) != c->swept) continue;
+        tarn__pool_stop(pool);
+        sweep_one(c, n);
+    }
+    cache->until_sweep = (uint32_t)period;
     const size_t keep = pool->options.decay_steps == 0 ? kept_from_decay : 0;
     const uint64_t idle_before = pool->step >= decay ? pool->step - decay + 1 : 1;
     pool->figures.decayed_bytes += tarn__trim(pool, keep, idle_before);
@@ -607,16 +670,17 @@ void tarn__cache_step(tarn__cache *cache)
 {
     tarn_pool *pool = cache->pool;
     const size_t decay = pool->options.decay_steps == 0 ? DEFAULT_DECAY : pool->options.decay_steps;
+    const bool decays = decay <= UINT32_MAX; /* nobody takes more steps */
     TARN__ADD(cache->steps, 1);
     if (cache->until_sweep > 1) cache->until_sweep--;
     else cache->until_sweep = 0;
     if (cache->until_sweep > 0 && !pool->traced) return;
-    if (decay == TARN_UNLIMITED && !pool->traced) return;
+    if (!decays && !pool->traced) return;
     tarn__pool_lock(pool);
     tarn__pool_note_cached(pool, cache);
     tarn__pool_count_steps(pool);
     tarn__trace_other_event(pool, cache, TARN__EVENT_STEP, 0, 0);
-    if (cache->until_sweep == 0 && decay != TARN_UNLIMITED) sweep(cache, decay);
+    if (cache->until_sweep == 0 && decays) sweep(cache, decay);
     tarn__pool_unlock(pool);
 }
 

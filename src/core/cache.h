@@ -1,18 +1,21 @@
 /* SPDX-License-Identifier: MIT
- * cache.h - the free blocks and counters of one manager or thread, and the path of a block that is
- * reused: no lock, no shared atomic.
+ * cache.h - the free blocks and counters of one manager or thread, and the path
+ * of a block that is reused: no lock, no shared atomic.
  *
- * Its owner alone works on a cache: it raises `busy`, looks whether `special` is zero, does its few
- * instructions, and lowers `busy`. Whoever holds the pool's lock can stop it: he sets a bit of
- * `special`, lets every processor see that (tarn__process_barrier: one system call, which spares
- * the owner a fence), and waits until `busy` is down; then the owner, finding `special`, queues for
- * the lock. Where there is no such barrier, `special` is never zero, and the owner always takes the
- * lock.
+ * Its owner alone works on a cache: it raises `busy`, looks whether `special`
+ * is zero, does its few instructions, and lowers `busy`. Whoever holds the
+ * pool's lock can stop it: he sets a bit of `special`, lets every processor see
+ * that (tarn__process_barrier: one system call, which spares the owner a
+ * fence), and waits until `busy` is down; then the owner, finding `special`,
+ * queues for the lock. Where there is no such barrier, `special` is never zero,
+ * and the owner always takes the lock.
  *
- * Everything that is seldom wanted - tracing, full checking, injected failures, pass-through - is a
- * bit of `special`, too, and so costs nothing when it is off.
+ * Everything that is seldom wanted - tracing, full checking, injected failures,
+ * pass-through - is a bit of `special`, too, and so costs nothing when it is
+ * off.
  *
- * Counters have one writer and many readers: relaxed atomics, which are plain loads and stores. */
+ * Counters have one writer and many readers: relaxed atomics, which are plain
+ * loads and stores. */
 #ifndef TARN_CORE_CACHE_H
 #define TARN_CORE_CACHE_H
 
@@ -41,13 +44,14 @@ struct tarn__block {
     tarn__block *prev, *next; /* in its list while free; prev only in buckets and quarantine */
     unsigned char *data;      /* its start; with full checking the holder's bytes begin later */
     size_t capacity;
-    size_t requested; /* while in use; while cached: the number of the release that put it there */
+    size_t requested; /* while in use; while cached: the number of the release
+                         that put it there */
     size_t dirty;
-    uint64_t generation; /* counts acquisitions; never goes back */
+    _Atomic uint64_t generation; /* counts acquisitions; never goes back */
     uint32_t tag;
     uint16_t bucket;
-    uint8_t state; /* a tarn__block_state */
-    uint8_t dtype; /* of an array */
+    _Atomic uint8_t state; /* a tarn__block_state; with generation: read by whoever releases */
+    uint8_t dtype;         /* of an array */
 
     tarn__block *sibling; /* the next block of its region */
     struct tarn__region *region;
@@ -73,7 +77,8 @@ enum {
     TARN__WIPED = 64
 };
 
-/* What one tag's blocks take in one cache; negative where another cache released them. */
+/* What one tag's blocks take in one cache; negative where another cache
+ * released them. */
 typedef struct tarn__tag_count {
     _Atomic int64_t live, peak, at_peak; /* bytes of blocks */
     _Atomic int64_t at_past;             /* common only: of the pool's peak before a cache left */
@@ -84,11 +89,12 @@ typedef struct tarn__peaks {
     _Atomic int64_t usage, in_use, live;
 } tarn__peaks;
 
-/* Of blocks that it gave out and took back, in this cache; levels are differences, and negative
- * where blocks of other caches came back here:
+/* Of blocks that it gave out and took back, in this cache; levels are
+ * differences, and negative where blocks of other caches came back here:
  *
  *   live = allocations - releases     usage = requested_out - requested_in
- *   in_use = block_out - block_in     held = stock - in_use <= share,  that is, floor <= in_use */
+ *   in_use = block_out - block_in     held = stock - in_use <= share,  that is,
+ * floor <= in_use */
 struct tarn__cache {
     _Atomic uint32_t busy, special;
     unsigned shift;        /* of the pool's quantum */
@@ -119,6 +125,8 @@ struct tarn__cache {
     uint32_t until_sweep; /* steps until idle blocks are looked for */
     uint64_t marks[8];    /* releases at the last sweeps */
     uint32_t n_marks;
+    uint64_t swept;       /* steps when it was last swept */
+    uint32_t peak_resets; /* how often its peaks were reset */
 };
 
 #define TARN__GET(counter) atomic_load_explicit(&(counter), memory_order_relaxed)
@@ -152,11 +160,13 @@ static inline size_t tarn__cache_held(const tarn__cache *cache)
 
 /* Makes a cache known to its pool; NULL if memory is short. Takes the lock. */
 tarn__cache *tarn__cache_join(tarn_pool *pool);
-/* Gives its blocks to the pool, its counts to the pool's own, and ends it. Takes the lock. */
+/* Gives its blocks to the pool, its counts to the pool's own, and ends it.
+ * Takes the lock. */
 void tarn__cache_leave(tarn__cache *cache);
 
-/* Acquire and release with everything that the quick path leaves out; by the owner. On failure
- * (TARN_ENOMEM, TARN_EOVERFLOW) nothing but counts has changed. */
+/* Acquire and release with everything that the quick path leaves out; by the
+ * owner. On failure (TARN_ENOMEM, TARN_EOVERFLOW) nothing but counts has
+ * changed. */
 tarn_status tarn__cache_acquire_slow(tarn__cache *cache, size_t bytes, uint32_t tag,
                                      tarn__block **out);
 tarn_status tarn__cache_release_slow(tarn__cache *cache, tarn__block *block);
@@ -177,6 +187,10 @@ void tarn__cache_step(tarn__cache *cache);
 void tarn__block_zero(tarn__cache *cache, tarn__block *block);
 /* Notes that all of them may hold something. */
 void tarn__block_mark_dirty(tarn__block *block);
+
+/* Books a block in use as if the direct callers of the pool had acquired it.
+ * Takes the lock. */
+void tarn__cache_hand_over(tarn__cache *cache, tarn__block *block);
 
 /* Gives a block in use another tag. */
 void tarn__cache_retag(tarn__cache *cache, tarn__block *block, uint32_t tag);
@@ -209,8 +223,8 @@ static inline void tarn__cache_exit(tarn__cache *cache)
     atomic_store_explicit(&cache->busy, 0, memory_order_release);
 }
 
-/* Lets the owner work on the cache in any case; returns whether it has the pool's lock for it, to
- * be handed to tarn__cache_close. */
+/* Lets the owner work on the cache in any case; returns whether it has the
+ * pool's lock for it, to be handed to tarn__cache_close. */
 bool tarn__cache_open(tarn__cache *cache);
 void tarn__cache_close(tarn__cache *cache, bool locked);
 
@@ -232,12 +246,13 @@ static inline tarn__block **tarn__cache_list_of(tarn__cache *cache, const tarn__
 static inline void tarn__cache_push(tarn__cache *cache, tarn__block *block)
 {
     tarn__block **list = tarn__cache_list_of(cache, block);
-    block->state = TARN__BLOCK_CACHED;
+    TARN__SET(block->state, TARN__BLOCK_CACHED);
     block->next = *list;
     *list = block;
 }
 
-/* The link to a block of exactly the bucket that serves `bytes`; a link to NULL if there is none.
+/* The link to a block of exactly the bucket that serves `bytes`; a link to NULL
+ * if there is none.
  */
 static inline tarn__block **tarn__cache_find(tarn__cache *cache, size_t bytes)
 {
@@ -253,9 +268,10 @@ static inline void tarn__cache_count_out(tarn__cache *cache, tarn__block *block,
                                          uint32_t tag)
 {
     const size_t capacity = block->capacity;
-    block->state = TARN__BLOCK_IN_USE;
+    /* In this order, so that a stale release never finds the block in use with the old number. */
+    TARN__ADD(block->generation, 1);
+    atomic_store_explicit(&block->state, TARN__BLOCK_IN_USE, memory_order_release);
     block->requested = bytes;
-    block->generation++;
     block->tag = tag;
     TARN__ADD(cache->allocations, 1);
     TARN__ADD(cache->requested_out, bytes);
@@ -291,7 +307,8 @@ static inline void tarn__cache_count_in(tarn__cache *cache, tarn__block *block)
     tarn__forbid(block->data, capacity);
 }
 
-/* A block that the cache has, or NULL. It calls nothing, so that callers need no frame for it. */
+/* A block that the cache has, or NULL. It calls nothing, so that callers need
+ * no frame for it. */
 static inline tarn__block *tarn__cache_quick_acquire(tarn__cache *cache, size_t bytes, uint32_t tag)
 {
     tarn__block *block = NULL;
@@ -308,15 +325,17 @@ static inline tarn__block *tarn__cache_quick_acquire(tarn__cache *cache, size_t 
     return block;
 }
 
-/* Keeps a block in use as a free one; false if that is not to be: the lock is needed, the cache
- * would hold more than its share, or this was the peak and is to be noted first. */
+/* Keeps a block in use as a free one; false if that is not to be: the lock is
+ * needed, the cache would hold more than its share, or this was the peak and is
+ * to be noted first. */
 static inline bool tarn__cache_quick_release(tarn__cache *cache, tarn__block *block)
 {
     bool done = false;
     if (tarn__cache_enter(cache)) {
         const int64_t in_use = tarn__cache_in_use(cache);
         const int64_t left = in_use - (int64_t)block->capacity;
-        done = left >= TARN__GET(cache->floor) && in_use <= TARN__GET(cache->composed);
+        done = left >= TARN__GET(cache->floor) && in_use <= TARN__GET(cache->composed) &&
+               (block->tag < cache->n_tags || cache->tags == NULL);
         if (done) {
             if (left < TARN__GET(cache->lowest)) TARN__SET(cache->lowest, left);
             tarn__cache_count_in(cache, block);
@@ -327,7 +346,8 @@ static inline bool tarn__cache_quick_release(tarn__cache *cache, tarn__block *bl
     return done;
 }
 
-/* Acquires; the block is not zeroed. On failure *out is NULL and nothing but counts has changed. */
+/* Acquires; the block is not zeroed. On failure *out is NULL and nothing but
+ * counts has changed. */
 static inline tarn_status tarn__cache_acquire(tarn__cache *cache, size_t bytes, uint32_t tag,
                                               tarn__block **out)
 {
@@ -335,7 +355,8 @@ static inline tarn_status tarn__cache_acquire(tarn__cache *cache, size_t bytes, 
     return *out != NULL ? TARN_OK : tarn__cache_acquire_slow(cache, bytes, tag, out);
 }
 
-/* Releases a block in use. Fails: TARN_ECORRUPT, with the block released, by full checking. */
+/* Releases a block in use. Fails: TARN_ECORRUPT, with the block released, by
+ * full checking. */
 static inline tarn_status tarn__cache_release(tarn__cache *cache, tarn__block *block)
 {
     if (tarn__cache_quick_release(cache, block)) return TARN_OK;

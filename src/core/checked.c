@@ -103,7 +103,7 @@ void tarn__checked_release(tarn_pool *pool, tarn__block *block)
     memset(block->data, RELEASED, block->capacity);
     tarn__forbid(block->data, block->capacity);
     block->dirty = block->capacity;
-    block->state = TARN__BLOCK_QUARANTINED;
+    TARN__SET(block->state, TARN__BLOCK_QUARANTINED);
     block->next = NULL;
     block->prev = pool->newest_quarantined;
     *(block->prev != NULL ? &block->prev->next : &pool->oldest_quarantined) = block;

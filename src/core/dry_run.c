@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * dry_run.c - running a program without computing, to learn what memory it will need. */
+ * dry_run.c - running a program without computing, to learn what memory it will
+ * need. */
 #include <tarn/dry_run.h>
 
 #include <string.h>
@@ -46,14 +47,17 @@ static tarn_status run(const dry_run *d, size_t cap, tarn_pool_stats *stats)
     return status;
 }
 
-/* Halves the distance between a cap that suffices and one that does not, until it is one grain. */
+/* Halves the distance between a cap that suffices and one that does not, until
+ * it is one grain. */
 static void search(const dry_run *d, tarn_dry_run_result *out)
 {
     tarn_pool_stats stats;
     size_t low = 0, high = (out->reserved + grain - 1) / grain * grain; /* 0 bytes never suffice */
-    const dry_run quiet = {
+    dry_run quiet = {
         .program = d->program, .context = d->context, .pool = d->pool, .manager = d->manager
     };
+    quiet.manager.on_error = NULL; /* to fail is part of the search */
+    quiet.manager.on_unreleased = NULL;
     while (high - low > grain) {
         const size_t middle = low + (high - low) / grain / 2 * grain;
         out->runs++;

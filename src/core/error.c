@@ -44,10 +44,10 @@ static void name_owners(const tarn_pool *pool, char text[320])
 }
 
 /* What the user can turn. */
-static const char *knob(const tarn_pool *pool, size_t cap)
+static const char *knob(const tarn_pool *pool, size_t cap, size_t reserved, size_t bytes)
 {
-    if (pool->injected) return "the failure was injected with tarn_pool_inject_faults";
-    if (cap != TARN_UNLIMITED)
+    if (TARN__GET(pool->injected)) return "the failure was injected with tarn_pool_inject_faults";
+    if (reserved > cap || bytes > cap - reserved)
         return "raise max_capacity, or hold less: smaller batches, inner scopes";
     return "the system has no more: hold less: smaller batches, inner scopes";
 }
@@ -58,7 +58,7 @@ tarn_status tarn__fail_memory(tarn_manager *tm, const char *what, size_t bytes)
     char limit[48] = "no cap", owners[320];
     const tarn_pool *pool = tm->pool;
     const tarn_pool_stats s = tarn_pool_get_stats(pool);
-    const size_t cap = pool->options.max_capacity;
+    const size_t cap = tarn_pool_get_options(pool).max_capacity;
     if (cap != TARN_UNLIMITED) (void)snprintf(limit, sizeof(limit), "max_capacity %zu", cap);
     name_owners(pool, owners);
     return tarn__fail(
@@ -66,7 +66,7 @@ tarn_status tarn__fail_memory(tarn_manager *tm, const char *what, size_t bytes)
         "%s: out of memory: %zu bytes more are not to be had (%s, reserved %zu, in use "
         "%zu, cached %zu, largest free block %zu; held by %s); %s",
         what, bytes, limit, s.reserved, s.in_use, s.cached, s.largest_free,
-        owners[0] != '\0' ? owners : "nobody", knob(pool, cap));
+        owners[0] != '\0' ? owners : "nobody", knob(pool, cap, s.reserved, bytes));
 }
 
 bool tarn_ok(const tarn_manager *tm) { return tm != NULL && tm->error == TARN_OK; }

@@ -109,7 +109,8 @@ static void tell_unreleased(const tarn_manager *tm, const tarn_tensor *t)
     tm->on_unreleased(tm->context, line);
 }
 
-/* Ends one list of handles; those that tarn_retain holds are reported and counted. */
+/* Ends one list of handles; those that tarn_retain holds are reported and
+ * counted. */
 static size_t end_handles(tarn_manager *tm, tarn_tensor **list)
 {
     size_t unreleased = 0;
@@ -227,6 +228,7 @@ void tarn_manager_reset_peaks(tarn_manager *tm)
     tarn__pool_stop(tm->pool);
     c->earlier = tarn__cache_peaks(c);
     c->outer = (tarn__peaks){ 0 };
+    c->peak_resets++;
     tarn__peaks_set(c);
     tm->peak_adopted = tm->adopted;
     tm->peak_adopted_bytes = tm->adopted_bytes;

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT
  * phases.c - what a part of the work took.
  *
- * The peaks of a cache are those of the innermost phase. At its begin they are put away and start
- * anew from the levels; at its end the phase around it gets back its own or the inner ones,
- * whichever are higher. `outer` holds the highest of what is put away, so that the pool's peaks are
- * known at any time. */
+ * The peaks of a cache are those of the innermost phase. At its begin they are
+ * put away and start anew from the levels; at its end the phase around it gets
+ * back its own or the inner ones, whichever are higher. `outer` holds the
+ * highest of what is put away, so that the pool's peaks are known at any time.
+ */
 #define _POSIX_C_SOURCE 200809L /* clock_gettime */
 
 #include <string.h>
@@ -69,6 +70,7 @@ tarn_phase tarn__phase_open(tarn_manager *tm, const char *name)
     tarn__open_phase *p = &tm->open_phases[tm->phase_depth++];
     *p = (tarn__open_phase){ .row = row,
                              .serial = ++tm->phase_serial,
+                             .peak_resets = c->peak_resets,
                              .allocations = TARN__GET(c->allocations),
                              .misses = TARN__GET(c->misses),
                              .requested = TARN__GET(c->requested_out),
@@ -128,9 +130,11 @@ static tarn_phase_usage end_innermost(tarn_manager *tm)
     };
     memcpy(u.name, row->name, sizeof(u.name));
     const bool locked = tarn__cache_open(c);
-    TARN__RAISE(c->peak.usage, p->peak_usage);
-    TARN__RAISE(c->peak.in_use, p->peak_in_use);
-    TARN__RAISE(c->peak.live, p->peak_live);
+    if (p->peak_resets == c->peak_resets) { /* else what is put away was reset, too */
+        TARN__RAISE(c->peak.usage, p->peak_usage);
+        TARN__RAISE(c->peak.in_use, p->peak_in_use);
+        TARN__RAISE(c->peak.live, p->peak_live);
+    }
     tarn__cache_close(c, locked);
     tm->phase_depth--;
     tarn__trace_phase(tm->pool, c, TARN__EVENT_PHASE_END, u.name);

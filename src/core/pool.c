@@ -180,31 +180,36 @@ tarn_status tarn_pool_acquire(tarn_pool *pool, size_t bytes, tarn_fill fill, tar
     return TARN_OK;
 }
 
-/* Why a release cannot be. */
-static tarn_status refuse(tarn_pool *pool, tarn_status status, const tarn_block *handle,
-                          const char *why)
+/* True if the handle is that of a block in use. The generation of a block is new before it is in
+ * use, and all else is its holder's. */
+static bool is_held(const tarn_pool *pool, const tarn__block *block, const tarn_block *handle)
 {
-    tarn__pool_lock(pool);
-    pool->figures.bad_releases++;
-    tarn__mistake(pool, "bad release: block %u, %zu bytes at %p, %s", handle->id, handle->bytes,
-                  handle->data, why);
-    tarn__pool_unlock(pool);
-    return status;
+    return atomic_load_explicit(&block->state, memory_order_acquire) == TARN__BLOCK_IN_USE &&
+           TARN__GET(block->generation) == handle->generation &&
+           tarn__block_data(pool, block) == handle->data;
 }
 
-/* Verifies what the quick path could not confirm, and releases. */
-static tarn_status release(tarn_pool *pool, const tarn_block *handle)
+/* True if no block ever had this handle, as far as can be told. The lock is held: under it records
+ * are given to blocks. */
+static bool is_foreign(const tarn_pool *pool, const tarn__block *block, const tarn_block *handle)
 {
-    tarn__block *block = tarn__block_of(pool, handle->id);
-    if (block == NULL || handle->generation == 0 || handle->generation > block->generation ||
-        (handle->generation == block->generation && block->state != TARN__BLOCK_VOID &&
-         handle->data != tarn__block_data(pool, block)))
-        return refuse(pool, TARN_EARG, handle, "is not of this pool");
-    if (block->state != TARN__BLOCK_IN_USE || handle->generation != block->generation)
-        return refuse(pool, TARN_ESTATE, handle, "was released before");
-    tarn__cache *cache = direct_cache(pool);
-    return cache != NULL ? tarn__cache_release(cache, block)
-                         : tarn__cache_release_slow(&pool->common, block);
+    if (block == NULL || handle->generation == 0) return true;
+    const uint64_t generation = TARN__GET(block->generation);
+    if (handle->generation != generation) return handle->generation > generation;
+    return TARN__GET(block->state) != TARN__BLOCK_VOID &&
+           handle->data != tarn__block_data(pool, block);
+}
+
+/* Says why a release cannot be. */
+static tarn_status refuse(tarn_pool *pool, const tarn__block *block, const tarn_block *handle)
+{
+    tarn__pool_lock(pool);
+    const bool foreign = is_foreign(pool, block, handle);
+    pool->figures.bad_releases++;
+    tarn__mistake(pool, "bad release: block %u, %zu bytes at %p, %s", handle->id, handle->bytes,
+                  handle->data, foreign ? "is not of this pool" : "was released before");
+    tarn__pool_unlock(pool);
+    return foreign ? TARN_EARG : TARN_ESTATE;
 }
 
 tarn_status tarn_pool_release(tarn_pool *pool, tarn_block handle)
@@ -212,12 +217,11 @@ tarn_status tarn_pool_release(tarn_pool *pool, tarn_block handle)
     if (handle.data == NULL) return TARN_OK;
     if (pool == NULL) return TARN_EARG;
     tarn__block *block = tarn__block_of(pool, handle.id);
+    if (block == NULL || !is_held(pool, block, &handle)) return refuse(pool, block, &handle);
     tarn__cache *cache = own_cache(pool);
-    if (block != NULL && cache != NULL && block->generation == handle.generation &&
-        block->state == TARN__BLOCK_IN_USE && block->data == handle.data &&
-        tarn__cache_quick_release(cache, block))
-        return TARN_OK;
-    return release(pool, &handle);
+    if (cache != NULL && tarn__cache_quick_release(cache, block)) return TARN_OK;
+    cache = direct_cache(pool);
+    return tarn__cache_release_slow(cache != NULL ? cache : &pool->common, block);
 }
 
 /* ---- limits */
@@ -226,14 +230,7 @@ tarn_status tarn_pool_release(tarn_pool *pool, tarn_block handle)
 size_t tarn__cache_limit(const tarn_pool *pool)
 {
     size_t limit = pool->options.cache_limit;
-    if (limit == 0) {
-        bool past;
-        const tarn__peaks peaks = tarn__pool_peaks(pool, &past);
-        const int64_t high = TARN__GET(peaks.in_use);
-        limit = default_cache;
-        if (high > 0 && (size_t)high > pool->high_in_use) limit += (size_t)high;
-        else limit += pool->high_in_use;
-    }
+    if (limit == 0) limit = default_cache + pool->high_in_use;
     if (limit == TARN_NONE) limit = 0;
     if (!tarn__size_add(limit, pool->options.initial_capacity, &limit)) limit = SIZE_MAX;
     return limit;
@@ -296,7 +293,11 @@ tarn_status tarn_pool_inject_faults(tarn_pool *pool, const tarn_faults *faults)
 
 tarn_pool_options tarn_pool_get_options(const tarn_pool *pool)
 {
-    return pool != NULL ? pool->options : (tarn_pool_options){ 0 };
+    if (pool == NULL) return (tarn_pool_options){ 0 };
+    tarn__pool_lock((tarn_pool *)pool); /* which is not part of what is constant */
+    const tarn_pool_options options = pool->options;
+    (void)pthread_mutex_unlock((pthread_mutex_t *)&pool->lock);
+    return options;
 }
 
 size_t tarn_pool_bucket_capacity(size_t count)

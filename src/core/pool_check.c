@@ -39,7 +39,8 @@ static bool place_holds(const tarn_pool *pool, const tarn__block *b, totals *sum
 /* Bytes known to be zero are. Few are looked at: the first and last of them. */
 static bool zeros_hold(const tarn__block *b)
 {
-    if (b->state == TARN__BLOCK_IN_USE || b->dirty == b->capacity) return true;
+    if (b->state == TARN__BLOCK_IN_USE) return true; /* dirty is its holder's */
+    if (b->dirty >= b->capacity) return b->dirty == b->capacity;
     const unsigned char *first = b->data + b->dirty, *last = b->data + b->capacity - 1;
     tarn__allow_defined(first, 1);
     tarn__allow_defined(last, 1);
@@ -57,8 +58,7 @@ static bool region_holds(const tarn_pool *pool, const tarn__region *region, tota
         if (b->region != region || !place_holds(pool, b, sum)) return false;
         if (b->data < region->data || b->data + b->capacity > region->data + region->room)
             return false;
-        if ((uintptr_t)b->data % quantum != 0 || b->dirty > b->capacity || !zeros_hold(b))
-            return false;
+        if ((uintptr_t)b->data % quantum != 0 || !zeros_hold(b)) return false;
         /* Blocks are carved upwards and linked newest first: each begins where the next one ends.
          */
         const unsigned char *end =

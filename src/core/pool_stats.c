@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * pool_stats.c - the figures of a pool: sums over its caches, by tag, by bucket, by block. */
+ * pool_stats.c - the figures of a pool: sums over its caches, by tag, by
+ * bucket, by block. */
 #include <string.h>
 
 #include "core/pool.h"
@@ -90,6 +91,7 @@ static const tarn__peaks none;
 static void reset_peaks(tarn__cache *cache)
 {
     cache->outer = cache->earlier = none;
+    cache->peak_resets++;
     tarn__peaks_set(cache);
     TARN__SET(cache->composed, 0);
     TARN__SET(cache->lowest, tarn__cache_in_use(cache));
@@ -102,9 +104,6 @@ void tarn_pool_reset_peaks(tarn_pool *pool)
     if (pool == NULL) return;
     tarn__pool_lock(pool);
     tarn__pool_stop(pool);
-    bool past;
-    const tarn__peaks peaks = tarn__pool_peaks(pool, &past);
-    pool->high_in_use = larger(pool->high_in_use, level(TARN__GET(peaks.in_use)));
     pool->past = none;
     reset_peaks(&pool->common);
     for (tarn__cache *c = pool->caches; c != NULL; c = c->next) reset_peaks(c);
@@ -155,6 +154,9 @@ tarn_pool_stats tarn__pool_stats_now(const tarn_pool *pool)
     for (const tarn__cache *c = pool->caches; c != NULL; c = c->next)
         add_cache(&s, &usage, &in_use, c);
     const tarn__peaks peaks = tarn__pool_peaks(pool, &past);
+    s.allocations -= f->handed_over;
+    s.releases -= f->handed_over;
+    s.memory_saved -= f->handed_bytes;
     s.pool_allocations = s.allocations - s.misses;
     s.current_usage = level(usage);
     s.in_use = level(in_use);
@@ -167,7 +169,7 @@ tarn_pool_stats tarn__pool_stats_now(const tarn_pool *pool)
     s.peak_usage = smaller(level(TARN__GET(peaks.usage)), s.peak_in_use);
     s.peak_live_blocks = level(TARN__GET(peaks.live));
     s.peak_reserved = f->peak_reserved;
-    s.peak_cached = larger(f->peak_cached, s.cached);
+    s.peak_cached = smaller(larger(f->peak_cached, s.cached), f->peak_reserved);
     s.adopted = f->adopted;
     s.metadata = f->metadata;
     s.total_allocated = f->total_allocated;
@@ -259,7 +261,8 @@ static void count_blocks(const tarn_pool *pool, uint32_t tag, tarn_tag_usage *ro
             row->blocks += b->state == TARN__BLOCK_IN_USE && b->tag == tag;
 }
 
-/* Puts a row where it belongs among those that hold more, if it is among the first n. */
+/* Puts a row where it belongs among those that hold more, if it is among the
+ * first n. */
 static void insert_row(tarn_tag_usage *rows, size_t n, size_t filled, const tarn_tag_usage *row)
 {
     size_t i = filled;
@@ -300,18 +303,21 @@ static void add_bucket_block(tarn_bucket_usage *row, const tarn__block *b)
     row->acquired += b->generation - b->first_generation;
 }
 
-/* Rows lie in the order of their capacity. */
-static size_t row_for(tarn_bucket_usage *rows, size_t *n, size_t room, const tarn_pool *pool,
-                      const tarn__block *b)
+/* Rows lie in the order of their capacity, a class before a dynamic bucket; the
+ * last one gives way where there is no room. It does not come back: those
+ * before it never leave. */
+static size_t row_for(tarn_bucket_usage *rows, size_t *n, size_t room, const tarn__block *b)
 {
+    const bool is_dynamic = b->bucket >= TARN__N_CLASSES;
     size_t i = 0;
-    while (i < *n && rows[i].capacity < b->capacity) i++;
-    if (i < *n && rows[i].capacity == b->capacity) return i;
-    if (*n == room) return room;
+    while (i < *n && (rows[i].capacity < b->capacity ||
+                      (rows[i].capacity == b->capacity && rows[i].is_dynamic < is_dynamic)))
+        i++;
+    if (i < *n && rows[i].capacity == b->capacity && rows[i].is_dynamic == is_dynamic) return i;
+    if (i == room) return room;
+    if (*n == room) --*n;
     memmove(&rows[i + 1], &rows[i], (*n - i) * sizeof(*rows));
-    rows[i] =
-        (tarn_bucket_usage){ .capacity = b->capacity, .is_dynamic = b->bucket >= TARN__N_CLASSES };
-    (void)pool;
+    rows[i] = (tarn_bucket_usage){ .capacity = b->capacity, .is_dynamic = is_dynamic };
     ++*n;
     return i;
 }
@@ -324,7 +330,7 @@ size_t tarn__pool_buckets(const tarn_pool *pool, tarn_bucket_usage *rows, size_t
     for (const tarn__region *r = pool->regions; r != NULL; r = r->next)
         for (const tarn__block *b = r->blocks; b != NULL; b = b->sibling) {
             if (b->bucket == TARN__NO_BUCKET) continue;
-            const size_t i = row_for(rows, &filled, n, pool, b);
+            const size_t i = row_for(rows, &filled, n, b);
             if (i < n) add_bucket_block(&rows[i], b);
         }
     return found;

@@ -126,7 +126,7 @@ static void *take_items(tarn_pool *pool, size_t n, size_t bytes, bool *ok)
 {
     size_t all;
     void *items = NULL;
-    if (tarn__size_mul(n > 0 ? n : 1, bytes, &all)) items = tarn__system_take(pool, all);
+    if (tarn__size_mul(n > 0 ? n : 1, bytes, &all)) items = tarn__report_take(pool, all);
     *ok = *ok && items != NULL;
     return items;
 }

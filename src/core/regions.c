@@ -12,7 +12,10 @@ enum { REGION_MIN = 256 * 1024, REGION_MAX = 16 * 1024 * 1024 };
 void *tarn__system_take(tarn_pool *pool, size_t bytes)
 {
     void *memory = pool->system.reserve(pool->system.context, bytes);
-    if (memory == NULL) return NULL;
+    if (memory == NULL) {
+        TARN__SET(pool->injected, false); /* this one was not */
+        return NULL;
+    }
     pool->figures.system_allocations++;
     pool->figures.metadata += bytes;
     return memory;
@@ -24,6 +27,13 @@ void tarn__system_give(tarn_pool *pool, void *memory, size_t bytes)
     pool->figures.system_releases++;
     pool->figures.metadata -= bytes;
     pool->system.release(pool->system.context, memory, bytes);
+}
+
+void *tarn__report_take(tarn_pool *pool, size_t bytes)
+{
+    void *memory = tarn__system_take(pool, bytes);
+    if (memory != NULL) pool->figures.reports++;
+    return memory;
 }
 
 void *tarn__records_alloc(tarn_pool *pool, size_t bytes)
@@ -71,7 +81,7 @@ static tarn__block *take_record(tarn_pool *pool)
 
 static void give_record(tarn_pool *pool, tarn__block *record)
 {
-    record->state = TARN__BLOCK_VOID;
+    TARN__SET(record->state, TARN__BLOCK_VOID);
     record->data = NULL;
     record->next = pool->void_records;
     pool->void_records = record;
@@ -286,8 +296,8 @@ static void carve(tarn_pool *pool, tarn__region *region, tarn__block *block, siz
     block->region = region;
     block->sibling = region->blocks;
     block->bucket = bucket;
-    block->state = TARN__BLOCK_FREE;
-    block->first_generation = block->generation;
+    TARN__SET(block->state, TARN__BLOCK_FREE);
+    block->first_generation = TARN__GET(block->generation);
     region->blocks = block;
     region->carved += capacity;
     tarn__region_enter(pool, region);

@@ -18,6 +18,14 @@ static const char *human(char text[24], double bytes)
     return text;
 }
 
+static void *take_memory(tarn_pool *pool, size_t bytes)
+{
+    tarn__pool_lock(pool);
+    void *memory = tarn__report_take(pool, bytes);
+    tarn__pool_unlock(pool);
+    return memory;
+}
+
 static double share(size_t part, size_t whole)
 {
     return whole > 0 ? 100.0 * (double)part / (double)whole : 0.0;
@@ -29,8 +37,7 @@ static double share(size_t part, size_t whole)
 static tarn_tag_usage *take_rows(const tarn_pool *pool, size_t *n)
 {
     *n = tarn_pool_get_tags(pool, NULL, 0);
-    tarn_tag_usage *rows =
-        tarn__records_alloc((tarn_pool *)pool, (*n > 0 ? *n : 1) * sizeof(*rows));
+    tarn_tag_usage *rows = take_memory((tarn_pool *)pool, (*n > 0 ? *n : 1) * sizeof(*rows));
     if (rows == NULL) return NULL;
     const size_t found = tarn_pool_get_tags(pool, rows, *n);
     if (found < *n) *n = found;
@@ -116,7 +123,7 @@ tarn_status tarn_manager_print_alive(const tarn_manager *tm, FILE *stream)
     if (tm == NULL || stream == NULL) return TARN_EARG;
     list l = { .room = tarn_manager_each_tensor(tm, NULL, NULL) };
     const size_t bytes = (l.room > 0 ? l.room : 1) * sizeof(*l.all);
-    l.all = tarn__records_alloc(tm->pool, bytes);
+    l.all = take_memory(tm->pool, bytes);
     if (l.all == NULL) return TARN_ENOMEM;
     (void)tarn_manager_each_tensor(tm, add_tensor, &l);
     bool written = fprintf(stream, "alive: %zu tensor%s\n", l.n, l.n == 1 ? "" : "s") > 0;

@@ -27,6 +27,14 @@ static void name_grown(void *context, const tarn_tensor_usage *tensor)
                    tensor->path[0] != '\0' ? " of " : "", tensor->path);
 }
 
+static uint64_t reports(tarn_pool *pool)
+{
+    tarn__pool_lock(pool);
+    const uint64_t n = pool->figures.reports;
+    tarn__pool_unlock(pool);
+    return n;
+}
+
 static tarn__steady measure(const tarn_manager *tm)
 {
     const tarn_pool_stats s = tarn_pool_get_stats(tm->pool);
@@ -36,7 +44,7 @@ static tarn__steady measure(const tarn_manager *tm)
         .sequence = tm->sequence,
         .handles = tm->tensors.taken,
         .tape_length = tm->recorder != NULL ? tm->recorder->length(tm) : 0,
-        .system_allocations = s.system_allocations,
+        .system_allocations = s.system_allocations - reports(tm->pool),
         .usage = tarn__cache_usage(c) + (int64_t)tm->adopted_bytes,
         .live = tarn__cache_live(c),
     };

@@ -57,7 +57,7 @@ static tarn__storage *storage_take(tarn_manager *tm)
     storage->refs = 0;
     storage->version = 0;
     storage->saved_in = 0;
-    storage->zero_pending = storage->borrowed = false;
+    storage->zero_pending = storage->borrowed = storage->read_only = false;
     return storage;
 }
 
@@ -257,6 +257,7 @@ tarn_tensor *tarn__tensor_borrow(tarn_manager *tm, const tarn_tensor *frozen)
         return NULL;
     }
     storage->block = NULL;
+    storage->read_only = true;
     storage->data = frozen->storage->data;
     storage->bytes = frozen->storage->bytes;
     storage->borrowed = true;

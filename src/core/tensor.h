@@ -31,6 +31,7 @@ typedef struct tarn__storage {
     uint64_t saved_in; /* the last backward pass that will read it */
     bool zero_pending; /* reads as zeros, but the zeros are not written yet */
     bool borrowed;     /* the memory of a frozen tensor, which outlives this */
+    bool read_only;    /* frozen, through whatever handle */
     void (*free_memory)(void *context, void *data); /* of adopted memory; may be NULL */
     void *context;
 } tarn__storage;

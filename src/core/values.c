@@ -66,7 +66,7 @@ const void *tarn_data(tarn_tensor *t)
 static tarn_status check_writable(const tarn_tensor *t, const char *writer)
 {
     if (!tarn__readable(t, writer)) return TARN_ESTALE;
-    if (t->frozen) {
+    if (t->storage->read_only) {
         char name[TARN__DESCRIPTION_BYTES];
         return tarn__fail(t->manager, TARN_ESTATE, "%s: %s is frozen", writer,
                           tarn__describe(t, name));

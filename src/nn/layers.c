@@ -34,10 +34,11 @@ static void leave(tarn_manager *tm, outside before)
     tm->place.path = before.path;
 }
 
-/* Holds that x is missing, unless an error is held already: then that one has said why. Returns
- * NULL. */
+/* Holds that x is missing, unless an error is held already: then that one has said why. Whose x a
+ * frozen layer misses is not known. Returns NULL. */
 static tarn_tensor *without_input(const tarn_module *layer)
 {
+    if (layer->frozen) return NULL;
     (void)tarn__fail(layer->object.manager, TARN_EARG, "%s: x is NULL", layer->label);
     return NULL;
 }

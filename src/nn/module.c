@@ -253,7 +253,7 @@ tarn_status tarn_module_freeze(tarn_module *module)
         if (!tarn__module_contains(module, m->module) || m->tensor->frozen) continue;
         tarn__materialize(m->tensor);
         if (m->tensor->requires_grad) (void)tarn_stop_grad(m->tensor);
-        m->tensor->frozen = true;
+        m->tensor->frozen = m->tensor->storage->read_only = true;
     }
     for (tarn_module *m = module; m != NULL; m = next_below(module, m)) {
         m->frozen = true;

@@ -24,17 +24,22 @@ tarn_status tarn__call_fail(const tarn__call *call, tarn_status code, const char
 
 static bool is_float(uint8_t dtype) { return dtype == TARN_F32 || dtype == TARN_F64; }
 
-/* The manager of the first operand that is not frozen, else of the first; NULL if every operand is.
- */
+/* The manager of the first operand that is not frozen, else of the first; NULL if every operand is
+ * NULL, or frozen while one is missing: then the caller's manager is not known, that of the frozen
+ * ones may be at work in another thread, and whatever left the operand NULL has said why. */
 static tarn_manager *manager_of(const tarn__op *op, tarn_tensor *const *in)
 {
     tarn_manager *first = NULL;
+    bool missing = false;
     for (int i = 0; i < op->arity; i++) {
-        if (in[i] == NULL) continue;
+        if (in[i] == NULL) {
+            missing = missing || (op->optional >> i & 1) == 0;
+            continue;
+        }
         if (!in[i]->frozen) return in[i]->manager;
         if (first == NULL) first = in[i]->manager;
     }
-    return first;
+    return missing ? NULL : first;
 }
 
 static tarn_status check_dtypes(const tarn__call *call)
