@@ -207,6 +207,7 @@ bool digits_write(tarn_manager *tm, const char *images, const char *labels, int6
     TARN_SCOPE(tm);
     tarn_tensor *pictures = tarn_empty(tm, TARN_U8, TARN_SHAPE(n, DIGITS_SIDE, DIGITS_SIDE));
     tarn_tensor *names = tarn_empty(tm, TARN_U8, TARN_SHAPE(n));
+    if (tarn_is_dry_run(tm)) return tarn_ok(tm);
     unsigned char *pixels = tarn_data_mut(pictures), *digits = tarn_data_mut(names);
     for (int64_t i = 0; i < n && tarn_ok(tm); i++) {
         uint64_t random = begin(seed, ~(first + (uint64_t)i));

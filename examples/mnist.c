@@ -5,15 +5,17 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include <tarn/tarn.h>
 
 #include "mnist_data.h"
+#include "mnist_memory.h"
 #include "mnist_options.h"
 #include "progress.h"
 
-enum { TEST_BATCH = 1000 };
+enum { TEST_BATCH = 1000, NETWORK_BYTES = 256 };
 
 /* Mean and deviation of the bytes of MNIST's training images: inputs become numbers around 0. */
 static const double pixel_mean = 33.32, pixel_deviation = 78.57;
@@ -22,6 +24,8 @@ static const double sgd_momentum = 0.9;
 
 typedef struct training {
     tarn_manager *tm;
+    mnist_data data;
+    char network[NETWORK_BYTES]; /* the sizes of its layers, such as "784-128-10" */
     tarn_module *net;
     tarn_mlp mlp;
     tarn_optimizer *optimizer;
@@ -55,28 +59,53 @@ static tarn_loader *create_loader(const mnist_set *set, int64_t batch, bool shuf
                               });
 }
 
-/* Layers from the pixels of an image over the hidden sizes to the ten digits. */
-static void create_net(training *t, const mnist_data *data, const mnist_options *o)
+static void add_size(training *t, int64_t size)
 {
+    const size_t length = strlen(t->network);
+    snprintf(t->network + length, NETWORK_BYTES - length, "%s%lld", length > 0 ? "-" : "",
+             (long long)size);
+}
+
+/* Layers from the pixels of an image over the hidden sizes to the ten digits. */
+static void create_net(training *t, const mnist_options *o)
+{
+    const tarn_tensor *images = t->data.train.images;
     int64_t sizes[MNIST_MAX_HIDDEN + 2];
     int n = 0;
-    sizes[n++] = tarn_dim(data->train.images, 1) * tarn_dim(data->train.images, 2);
+    sizes[n++] = tarn_dim(images, 1) * tarn_dim(images, 2);
     for (int i = 0; i < o->n_hidden; i++) sizes[n++] = o->hidden[i];
     sizes[n++] = MNIST_CLASSES;
+    for (int i = 0; i < n; i++) add_size(t, sizes[i]);
     t->net = tarn_module_create(t->tm);
     t->mlp = tarn_mlp_create(t->net, "mlp", sizes, n, NULL);
     t->optimizer = create_optimizer(t->net, o);
 }
 
+/* Makes all that training needs. Returns 0, or, with a line on stderr or an error held by the
+ * manager, how the program shall exit. */
+static int prepare(training *t, const mnist_options *o)
+{
+    if (!mnist_data_load(&t->data, t->tm, o->data, o->generated)) return 1;
+    const int64_t images = tarn_dim(t->data.train.images, 0);
+    if (o->batch > images) {
+        mnist_fail("--batch %lld is more than the %lld training images", (long long)o->batch,
+                   (long long)images);
+        return 2;
+    }
+    create_net(t, o);
+    t->train = create_loader(&t->data.train, o->batch, true);
+    t->test = create_loader(&t->data.test, TEST_BATCH, false);
+    t->progress =
+        (progress){ .epochs = o->epochs, .steps = tarn_loader_batches(t->train), .images = images };
+    return tarn_ok(t->tm) ? 0 : 1;
+}
+
 /* What is about to be trained, on what and how. */
-static void print_header(const training *t, const mnist_data *data, const mnist_options *o)
+static void print_header(const training *t, const mnist_options *o)
 {
     const tarn_runtime_info info = tarn_runtime_get_info();
-    const int64_t pixels = tarn_dim(data->train.images, 1) * tarn_dim(data->train.images, 2);
-    mnist_data_print(data);
-    printf("network %lld", (long long)pixels);
-    for (int i = 0; i < o->n_hidden; i++) printf("-%lld", (long long)o->hidden[i]);
-    printf("-%d, %lld parameters; BLAS on %d thread%s (%s)\n", MNIST_CLASSES,
+    mnist_data_print(&t->data);
+    printf("network %s, %lld parameters; BLAS on %d thread%s (%s)\n", t->network,
            (long long)tarn_module_numel(t->net), info.blas_threads,
            info.blas_threads == 1 ? "" : "s", info.blas_core);
     printf("%s", mnist_optimizer_name(o->optimizer));
@@ -108,7 +137,8 @@ static void train_epoch(training *t, double lr)
         tarn_tensor *loss = tarn_cross_entropy(tarn_mlp_forward(&t->mlp, images), labels);
         tarn_backward(loss);
         tarn_optimizer_step(t->optimizer);
-        progress_step(&t->progress, tarn_dim(images, 0), tarn_item(loss));
+        const double value = tarn_item(loss);
+        if (!tarn_is_dry_run(t->tm)) progress_step(&t->progress, tarn_dim(images, 0), value);
     }
 }
 
@@ -161,71 +191,9 @@ static bool run(training *t, const mnist_options *o, double *accuracy)
     return true;
 }
 
-/* ---- what memory did */
-
-/* A number of bytes in the largest unit of which there is one. */
-static const char *human(char text[16], double bytes)
-{
-    static const char *const units[] = { "B", "KiB", "MiB", "GiB", "TiB" };
-    int unit = 0;
-    for (; bytes >= 1024 && unit < 4; unit++) bytes /= 1024;
-    snprintf(text, 16, "%.*f %s", unit == 0 ? 0 : 2, bytes, units[unit]);
-    return text;
-}
-
-static void print_columns(const char *title, const char *first, const char *second)
-{
-    printf("%-30s %14s %14s\n", title, first, second);
-}
-
-static void print_counts(const char *what, uint64_t now, uint64_t peak)
-{
-    printf("  %-28s %14" PRIu64 " %14" PRIu64 "\n", what, now, peak);
-}
-
-static void print_bytes(const char *what, size_t now, size_t peak)
-{
-    char first[16], second[16];
-    printf("  %-28s %14s %14s\n", what, human(first, (double)now), human(second, (double)peak));
-}
-
-static void print_total(const char *what, uint64_t n)
-{
-    printf("  %-28s %14" PRIu64 "\n", what, n);
-}
-
-static void print_memory(const tarn_manager *tm)
-{
-    const tarn_manager_stats m = tarn_manager_get_stats(tm);
-    const tarn_pool_stats s = tarn_pool_get_stats(tarn_manager_pool(tm));
-    char saved[16];
-    printf("\n");
-    print_columns("memory manager", "now", "peak");
-    print_counts("tensors", m.active, m.peak);
-    print_bytes("memory of tensors", m.total_memory, m.peak_memory);
-    printf("%45s\n", "in total");
-    print_total("tensors created", m.created);
-    print_total("tensors released", m.released);
-    printf("\n");
-    print_columns("memory pool", "now", "peak");
-    print_bytes("requested", s.current_usage, s.peak_usage);
-    print_bytes("in use, as whole blocks", s.in_use, s.peak_in_use);
-    print_bytes("reserved from the system", s.reserved, s.peak_reserved);
-    print_bytes("cached for reuse", s.cached, s.peak_cached);
-    print_columns("", "in total", "share");
-    print_total("acquisitions", s.allocations);
-    printf("  %-28s %14" PRIu64 " %13.2f%%\n", "reused blocks (hits)", s.pool_allocations,
-           100 * s.hit_ratio);
-    print_total("releases", s.releases);
-    printf("  %-28s %14s\n", "memory saved by reuse", human(saved, (double)s.memory_saved));
-    print_total("system calls to reserve", s.system_allocations);
-    print_total("system calls to give back", s.system_releases);
-    printf("\n");
-}
-
 static bool report(const training *t, const mnist_options *o, double accuracy)
 {
-    print_memory(t->tm);
+    mnist_memory_print(t->tm);
     printf("test accuracy %.2f%% after %lld epoch%s, %.2f s of training\n", 100 * accuracy,
            (long long)o->epochs, o->epochs == 1 ? "" : "s", t->progress.before);
     if (fflush(stdout) != 0 || ferror(stdout)) return mnist_fail("the output cannot be written");
@@ -236,42 +204,86 @@ static bool report(const training *t, const mnist_options *o, double accuracy)
  * shall exit. */
 static int learn(training *t, const mnist_options *o)
 {
-    mnist_data data;
     double accuracy = 0;
+    char title[NETWORK_BYTES + 64];
     if (t->tm == NULL) return !mnist_fail("out of memory");
-    if (!mnist_data_load(&data, t->tm, o->data, o->generated)) return 1;
-    const int64_t images = tarn_dim(data.train.images, 0);
-    if (o->batch > images) {
-        mnist_fail("--batch %lld is more than the %lld training images", (long long)o->batch,
-                   (long long)images);
-        return 2;
-    }
-    create_net(t, &data, o);
-    t->train = create_loader(&data.train, o->batch, true);
-    t->test = create_loader(&data.test, TEST_BATCH, false);
-    t->progress =
-        (progress){ .epochs = o->epochs, .steps = tarn_loader_batches(t->train), .images = images };
+    if (!mnist_memory_can_save(o)) return 1;
+    const int status = prepare(t, o);
     if (!tarn_ok(t->tm)) return !mnist_fail("%s", tarn_error_message(t->tm));
+    if (status != 0) return status;
     if (o->json != NULL && (t->json = fopen(o->json, "w")) == NULL)
         return !mnist_fail("%s cannot be made", o->json);
-    print_header(t, &data, o);
-    return run(t, o, &accuracy) && report(t, o, accuracy) ? 0 : 1;
+    print_header(t, o);
+    snprintf(title, sizeof title, "mnist: %s, %s, batches of %lld", t->network,
+             mnist_optimizer_name(o->optimizer), (long long)o->batch);
+    return run(t, o, &accuracy) && mnist_memory_save(t->tm, o, title) && report(t, o, accuracy) ? 0
+                                                                                                : 1;
+}
+
+static int train(const mnist_options *o)
+{
+    training t = { 0 };
+    const tarn_pool_options options = mnist_memory_options(o);
+    tarn_pool *pool = tarn_pool_create(&options, NULL);
+    if (pool != NULL) {
+        t.tm = tarn_manager_create(&(tarn_manager_options){
+            .pool = pool, .seed = o->seed, .measure_phases = options.trace_events > 0 });
+    }
+    int status = learn(&t, o);
+    if (t.json != NULL && fclose(t.json) != 0 && status == 0) {
+        status = !mnist_fail("%s cannot be written", o->json);
+    }
+    tarn_manager_destroy(t.tm);
+    tarn_pool_destroy(pool);
+    return status;
+}
+
+/* ---- what training would need */
+
+typedef struct rehearsal {
+    const mnist_options *options;
+    int runs;
+    int status; /* how the program shall exit after a failure */
+} rehearsal;
+
+/* Training and tests without computing, for two epochs at most: the first makes what stays, the
+ * second adds its own to that, and all others repeat the second. */
+static tarn_status rehearse(tarn_manager *tm, void *context)
+{
+    rehearsal *r = context;
+    training t = { .tm = tm };
+    r->status = prepare(&t, r->options);
+    if (r->runs++ == 0 && r->status == 0) print_header(&t, r->options);
+    if (r->status != 0) return tarn_ok(tm) ? TARN_EARG : tarn_error_code(tm);
+    for (int epoch = 0; epoch < 2 && epoch < r->options->epochs; epoch++) {
+        train_epoch(&t, r->options->lr);
+        (void)test_accuracy(&t);
+    }
+    return tarn_error_code(tm);
+}
+
+static int forecast(const mnist_options *o)
+{
+    char message[512];
+    tarn_dry_run_result result;
+    rehearsal r = { .options = o };
+    const double began = seconds();
+    const tarn_manager_options manager = { .seed = o->seed };
+    if (tarn_dry_run(rehearse, &r, NULL, &manager, &result, message, sizeof message) != TARN_OK) {
+        if (message[0] != '\0') mnist_fail("%s", message); /* else it was told */
+        return r.status != 0 ? r.status : 1;
+    }
+    mnist_memory_print_forecast(&result, seconds() - began);
+    if (fflush(stdout) != 0 || ferror(stdout)) return !mnist_fail("the output cannot be written");
+    return 0;
 }
 
 int main(int argc, char **argv)
 {
     mnist_options options;
-    training t = { 0 };
     int status;
     if (fcntl(STDOUT_FILENO, F_GETFD) < 0) return !mnist_fail("there is no output to write to");
     if (!mnist_options_parse(&options, argc, argv, &status)) return status;
-
     tarn_runtime_init(&(tarn_runtime_options){ .threads = options.threads });
-    t.tm = tarn_manager_create(&(tarn_manager_options){ .seed = options.seed });
-    status = learn(&t, &options);
-    if (t.json != NULL && fclose(t.json) != 0 && status == 0) {
-        status = !mnist_fail("%s cannot be written", options.json);
-    }
-    tarn_manager_destroy(t.tm);
-    return status;
+    return options.dry_run ? forecast(&options) : train(&options);
 }

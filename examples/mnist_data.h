@@ -24,8 +24,9 @@ typedef struct mnist_data {
 
 /* Loads the data. It comes from `directory` if that is not NULL, else
  * from $TARN_MNIST_DIR, else from data/mnist; if there is none, or if `generated`, the digits are
- * drawn. False, with one line on stderr, if that fails. The tensors belong to the manager's open
- * scope. */
+ * drawn, except in a dry run, where their tensors are made and left empty. The tensors belong to
+ * the manager's open scope. False if that fails: the manager holds the error, or, where it holds
+ * none, one line on stderr says what is wrong. */
 bool mnist_data_load(mnist_data *data, tarn_manager *tm, const char *directory, bool generated);
 
 /* Says on stdout what the data is, in two lines. */

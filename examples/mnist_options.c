@@ -9,6 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <tarn/trace.h>
+
+_Static_assert(MNIST_N_TRACES == TARN_TRACE_HTML + 1, "a trace of each format can be asked for");
+
 static const char *const optimizer_names[] = { "sgd", "adam", "adamw" };
 static const double default_rates[] = { 0.05, 0.001, 0.001 };
 
@@ -114,10 +118,54 @@ static bool set_threads(mnist_options *o, const char *text)
     return true;
 }
 
-static bool set_json(mnist_options *o, const char *text)
+static bool set_file(const char **file, const char *text)
 {
-    o->json = text;
+    *file = text;
     return text[0] != '\0';
+}
+
+static bool set_json(mnist_options *o, const char *text) { return set_file(&o->json, text); }
+
+static bool set_report(mnist_options *o, const char *text)
+{
+    return set_file(&o->traces[TARN_TRACE_HTML], text);
+}
+
+static bool set_trace(mnist_options *o, const char *text)
+{
+    return set_file(&o->traces[TARN_TRACE_CHROME], text);
+}
+
+static bool set_snapshot(mnist_options *o, const char *text)
+{
+    return set_file(&o->traces[TARN_TRACE_PICKLE], text);
+}
+
+static bool set_events(mnist_options *o, const char *text)
+{
+    return set_file(&o->traces[TARN_TRACE_CSV], text);
+}
+
+/* A number alone, or with a unit of 1024, 1024^2 or 1024^3. */
+static bool set_max_capacity(mnist_options *o, const char *text)
+{
+    static const char units[] = "KMG";
+    const size_t length = strlen(text);
+    const char *end;
+    uint64_t n;
+    if (length == 0 || !parse_u64(text, text[length - 1], &n, &end) || n == 0) return false;
+    const char *unit = strchr(units, *end); /* its final NUL where there is none */
+    if (unit == NULL || (*end != '\0' && end[1] != '\0')) return false;
+    const unsigned shift = *end == '\0' ? 0 : 10 * (unsigned)(unit - units + 1);
+    if (n > (SIZE_MAX - 2) >> shift) return false; /* the last two have another meaning */
+    o->max_capacity = (size_t)n << shift;
+    return true;
+}
+
+static bool set_dry_run(mnist_options *o, const char *text)
+{
+    o->dry_run = true;
+    return text == NULL;
 }
 
 /* Of --help, which ends the program before any flag counts. */
@@ -152,6 +200,17 @@ static const struct flag {
     { "--threads", "N", "a whole number from 1 to 256", "threads of BLAS (1)", set_threads },
     { "--json", "FILE", "the name of a file", "write figures there, one object a line and epoch",
       set_json },
+    { "--memory-report", "FILE", "the name of a file", "write a page about memory there (HTML)",
+      set_report },
+    { "--trace", "FILE", "the name of a file", "the same for Perfetto and chrome://tracing (JSON)",
+      set_trace },
+    { "--snapshot", "FILE", "the name of a file", "the same for PyTorch's memory_viz (pickle)",
+      set_snapshot },
+    { "--events", "FILE", "the name of a file", "the same as one line an event (CSV)", set_events },
+    { "--max-capacity", "BYTES", "a number of bytes above 0, also with K, M or G",
+      "the most that the pool may reserve, also with K, M or G (no cap)", set_max_capacity },
+    { "--dry-run", NULL, NULL, "say what memory training would take, without training",
+      set_dry_run },
     { "--help", NULL, NULL, "show this", set_nothing },
 };
 
@@ -162,7 +221,7 @@ static int print_help(void)
     for (size_t i = 0; i < sizeof flags / sizeof flags[0]; i++) {
         const int width =
             printf("  %s %s", flags[i].name, flags[i].value != NULL ? flags[i].value : "");
-        printf("%*s%s\n", 24 - width, "", flags[i].help);
+        printf("%*s%s\n", 26 - width, "", flags[i].help);
     }
     printf("\nWithout --data, MNIST is looked for in $TARN_MNIST_DIR and in data/mnist; if it is "
            "in neither,\n"
@@ -197,6 +256,17 @@ static bool parse_flag(mnist_options *options, int argc, char **argv, int *i)
     return mnist_fail("%s takes %s, not \"%s\"", flag->name, flag->takes, value);
 }
 
+/* A dry run trains nothing that a file could tell of, and finds the cap by itself. */
+static bool check_dry_run(const mnist_options *o)
+{
+    bool files = o->json != NULL;
+    for (int i = 0; i < MNIST_N_TRACES; i++) files = files || o->traces[i] != NULL;
+    if (o->dry_run && files) return mnist_fail("--dry-run writes no files");
+    if (o->dry_run && o->max_capacity != 0)
+        return mnist_fail("--dry-run tells what --max-capacity can be; it takes none");
+    return true;
+}
+
 bool mnist_options_parse(mnist_options *options, int argc, char **argv, int *status)
 {
     *options = (mnist_options){
@@ -219,5 +289,6 @@ bool mnist_options_parse(mnist_options *options, int argc, char **argv, int *sta
         }
     }
     if (options->lr <= 0) options->lr = default_rates[options->optimizer];
-    return true;
+    *status = 2;
+    return check_dry_run(options);
 }

@@ -4,11 +4,12 @@
 #define EXAMPLES_MNIST_OPTIONS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include <tarn/export.h>
 
-enum { MNIST_MAX_HIDDEN = 16 };
+enum { MNIST_MAX_HIDDEN = 16, MNIST_N_TRACES = 4 };
 
 typedef enum mnist_optimizer { MNIST_SGD, MNIST_ADAM, MNIST_ADAMW } mnist_optimizer;
 
@@ -23,7 +24,10 @@ typedef struct mnist_options {
     mnist_optimizer optimizer;
     uint64_t seed;
     int threads;
-    const char *json; /* the file asked for, or NULL */
+    const char *json;                   /* the file asked for, or NULL */
+    const char *traces[MNIST_N_TRACES]; /* the same for each tarn_trace_format */
+    size_t max_capacity;                /* of the pool; 0: no cap */
+    bool dry_run;                       /* tell what training would need instead of training */
 } mnist_options;
 
 /* Reads the command line. True if the program shall run; else *status is how it shall exit: 0 after

@@ -132,15 +132,15 @@ static void red_zones_are_verified_on_release(void **state)
         ptrdiff_t place;
         const char *told;
     } cases[] = {
-        { 100, 100, "100 bytes, was written 1 bytes after its end" },
+        { 100, 100, "100 bytes, was written 1 byte after its end" },
         { 100, 163, "100 bytes, was written 64 bytes after its end" },
-        { 64, 64, "64 bytes, was written 1 bytes after its end" },
-        { 0, 0, "0 bytes, was written 1 bytes after its end" },
-        { 100, -1, "100 bytes, was written 1 bytes before its begin" },
+        { 64, 64, "64 bytes, was written 1 byte after its end" },
+        { 0, 0, "0 bytes, was written 1 byte after its end" },
+        { 100, -1, "100 bytes, was written 1 byte before its begin" },
         { 100, -64, "100 bytes, was written 64 bytes before its begin" },
-        { 40000, 40000, "40000 bytes, was written 1 bytes after its end" },
+        { 40000, 40000, "40000 bytes, was written 1 byte after its end" },
         { 3 * MIB, 3 * MIB + 63, "bytes, was written 64 bytes after its end" },
-        { 3 * MIB, -1, "bytes, was written 1 bytes before its begin" },
+        { 3 * MIB, -1, "bytes, was written 1 byte before its begin" },
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         const tarn_block block = acquire(c, cases[i].bytes, TARN_UNINITIALIZED);
@@ -274,7 +274,7 @@ static void messages_carry_the_tag(void **state)
     }
     expect_told(c, "overrun: block");
     assert_non_null(strstr(c->told[0], "by relu"));
-    assert_non_null(strstr(c->told[0], "40 bytes, was written 1 bytes after its end"));
+    assert_non_null(strstr(c->told[0], "40 bytes, was written 1 byte after its end"));
     write_forbidden(tarn_data_mut(l1.weight), -1, 7);
     check_status(tarn_pool_check(c->f.pool), TARN_ECORRUPT);
     expect_told(c, "underrun: block");

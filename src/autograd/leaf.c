@@ -11,7 +11,7 @@ tarn_tensor *tarn_require_grad(tarn_tensor *t)
     if (t == NULL || !tarn__readable(t, "tarn_require_grad")) return NULL;
     char text[TARN__DESCRIPTION_BYTES];
     tarn_manager *tm = t->manager;
-    if (t->frozen) {
+    if (t->storage->read_only) {
         (void)tarn__fail(tm, TARN_ESTATE, "tarn_require_grad: %s is frozen",
                          tarn__describe(t, text));
         return NULL;

@@ -224,6 +224,7 @@ tarn__cache *tarn__cache_join(tarn_pool *pool)
     if (cache != NULL) {
         cache->pool = pool;
         cache->shift = pool->shift;
+        cache->outer = cache->earlier = tarn__no_peaks;
         if (!grow_tags(cache, 0)) {
             tarn__system_give(pool, cache, sizeof(*cache));
             cache = NULL;
@@ -560,8 +561,11 @@ void tarn__block_zero(tarn__cache *cache, tarn__block *block)
     size_t dirty = block->dirty > pool->zone ? block->dirty - pool->zone : 0;
     if (dirty > bytes) dirty = bytes;
     if (dirty > 0) memset(data, 0, dirty);
+    const bool shared = cache == &pool->common;
+    if (shared) tarn__pool_lock(pool);
     TARN__ADD(cache->zeroed, dirty);
     TARN__ADD(cache->zero_skipped, bytes - dirty);
+    if (shared) tarn__pool_unlock(pool);
     tarn__allow_defined(data, bytes);
 }
 

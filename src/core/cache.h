@@ -171,6 +171,9 @@ tarn_status tarn__cache_acquire_slow(tarn__cache *cache, size_t bytes, uint32_t 
                                      tarn__block **out);
 tarn_status tarn__cache_release_slow(tarn__cache *cache, tarn__block *block);
 
+/* Below every level. */
+extern const tarn__peaks tarn__no_peaks;
+
 /* The highest its levels were since the pool's peaks were last reset. */
 tarn__peaks tarn__cache_peaks(const tarn__cache *cache);
 /* Raises the peaks of this moment to the levels, or sets them. */

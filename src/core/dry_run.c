@@ -30,6 +30,7 @@ static tarn_status run(const dry_run *d, size_t cap, tarn_pool_stats *stats)
     if (cap != 0 && options.initial_capacity > cap) return TARN_ENOMEM;
     tarn_pool *pool = tarn_pool_create(&options, &status);
     if (pool == NULL) return status;
+    (void)tarn_pool_set_max_capacity(pool, cap); /* whatever the environment says */
     manager_options.pool = pool;
     manager_options.dry_run = true;
     tarn_manager *tm = tarn_manager_create(&manager_options);

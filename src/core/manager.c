@@ -227,7 +227,7 @@ void tarn_manager_reset_peaks(tarn_manager *tm)
     tarn__pool_lock(tm->pool);
     tarn__pool_stop(tm->pool);
     c->earlier = tarn__cache_peaks(c);
-    c->outer = (tarn__peaks){ 0 };
+    c->outer = tarn__no_peaks;
     c->peak_resets++;
     tarn__peaks_set(c);
     tm->peak_adopted = tm->adopted;

@@ -38,6 +38,7 @@ static bool begin(tarn_pool *pool, const tarn_pool_options *options)
     pool->regions_slab.locked = true;
     pool->common.pool = pool;
     pool->common.shift = pool->shift;
+    pool->common.outer = pool->common.earlier = tarn__no_peaks;
     return tarn__tags_begin(pool) && tarn__trace_begin(pool) && tarn__reserve_initial(pool);
 }
 
@@ -160,11 +161,7 @@ static tarn_status acquire(tarn_pool *pool, size_t bytes, tarn_fill fill, tarn_b
                                    ? tarn__cache_acquire(cache, bytes, 0, &block)
                                    : tarn__cache_acquire_slow(&pool->common, bytes, 0, &block);
     if (status != TARN_OK) return status;
-    if (fill == TARN_ZEROED) {
-        if (cache == NULL) tarn__pool_lock(pool);
-        tarn__block_zero(cache != NULL ? cache : &pool->common, block);
-        if (cache == NULL) tarn__pool_unlock(pool);
-    }
+    if (fill == TARN_ZEROED) tarn__block_zero(cache != NULL ? cache : &pool->common, block);
     write_block(out, block, tarn__block_data(pool, block));
     return TARN_OK;
 }

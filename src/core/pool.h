@@ -78,6 +78,7 @@ typedef struct tarn__tag {
     char path[TARN_TAG_PATH_BYTES];
     char operation[TARN_TAG_OPERATION_BYTES];
     uint8_t kind;                           /* a tarn_kind */
+    uint64_t live_blocks;                   /* as last counted, under the lock */
     _Atomic uint32_t of_kind[TARN_N_KINDS]; /* the same place with another kind;
                                                0: not known yet */
 } tarn__tag;

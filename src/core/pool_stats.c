@@ -7,6 +7,8 @@
 
 /* ---- peaks */
 
+const tarn__peaks tarn__no_peaks = { INT64_MIN, INT64_MIN, INT64_MIN };
+
 void tarn__peaks_reach(tarn__cache *cache)
 {
     const int64_t usage = tarn__cache_usage(cache), in_use = tarn__cache_in_use(cache);
@@ -32,7 +34,7 @@ static void raise_peaks(tarn__peaks *to, const tarn__peaks *from)
 
 tarn__peaks tarn__cache_peaks(const tarn__cache *cache)
 {
-    tarn__peaks peaks = { 0 };
+    tarn__peaks peaks = tarn__no_peaks;
     raise_peaks(&peaks, &cache->peak);
     raise_peaks(&peaks, &cache->outer);
     raise_peaks(&peaks, &cache->earlier);
@@ -86,11 +88,10 @@ void tarn__pool_note_past(tarn_pool *pool)
 static size_t level(int64_t sum) { return sum > 0 ? (size_t)sum : 0; }
 static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
 static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
-static const tarn__peaks none;
 
 static void reset_peaks(tarn__cache *cache)
 {
-    cache->outer = cache->earlier = none;
+    cache->outer = cache->earlier = tarn__no_peaks;
     cache->peak_resets++;
     tarn__peaks_set(cache);
     TARN__SET(cache->composed, 0);
@@ -104,7 +105,7 @@ void tarn_pool_reset_peaks(tarn_pool *pool)
     if (pool == NULL) return;
     tarn__pool_lock(pool);
     tarn__pool_stop(pool);
-    pool->past = none;
+    pool->past = (tarn__peaks){ 0 };
     reset_peaks(&pool->common);
     for (tarn__cache *c = pool->caches; c != NULL; c = c->next) reset_peaks(c);
     pool->figures.peak_reserved = pool->figures.reserved;
@@ -253,12 +254,14 @@ void tarn__tag_usage_of(const tarn_pool *pool, uint32_t tag, tarn_tag_usage *row
     row->at_peak = level(bytes);
 }
 
-/* Adds a live block to each tag's count. */
-static void count_blocks(const tarn_pool *pool, uint32_t tag, tarn_tag_usage *row)
+/* Counts the live blocks of every tag. */
+static void count_blocks(const tarn_pool *pool)
 {
+    for (uint32_t i = 0; i < pool->n_tags; i++) tarn__tag_at(pool, i)->live_blocks = 0;
     for (const tarn__region *r = pool->regions; r != NULL; r = r->next)
         for (const tarn__block *b = r->blocks; b != NULL; b = b->sibling)
-            row->blocks += b->state == TARN__BLOCK_IN_USE && b->tag == tag;
+            if (TARN__GET(b->state) == TARN__BLOCK_IN_USE)
+                tarn__tag_at(pool, b->tag)->live_blocks++;
 }
 
 /* Puts a row where it belongs among those that hold more, if it is among the
@@ -280,13 +283,14 @@ size_t tarn_pool_get_tags(const tarn_pool *constant, tarn_tag_usage *rows, size_
     if (constant == NULL || (rows == NULL && n > 0)) return 0;
     tarn_pool *pool = stop(constant);
     size_t filled = 0, found = 0;
+    if (n > 0) count_blocks(pool);
     for (uint32_t i = 0; i < pool->n_tags; i++) {
         tarn_tag_usage row;
         tarn__tag_usage_of(pool, i, &row);
         if (row.acquired == 0) continue;
         found++;
         if (n == 0) continue;
-        count_blocks(pool, i, &row);
+        row.blocks = tarn__tag_at(pool, i)->live_blocks;
         insert_row(rows, n, filled, &row);
         if (filled < n) filled++;
     }
