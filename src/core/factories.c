@@ -35,10 +35,9 @@ static tarn_tensor *make(tarn_manager *tm, const char *factory, tarn_dtype dtype
         tarn__tensor_cancel(t);
         return NULL;
     }
-    const tarn__place before = tarn__enter_place(tm, factory + sizeof("tarn_") - 1, TARN_KIND_DATA);
-    t = tarn__tensor_complete(t, fill, tarn__tag_here(tm));
-    tarn__leave_place(tm, before);
-    return tarn__adopt(t);
+    const char *operation = factory + sizeof("tarn_") - 1;
+    const uint32_t tag = tarn__tag_of(tm, tm->place.path, operation, TARN_KIND_DATA);
+    return tarn__adopt(tarn__tensor_complete(t, fill, tag));
 }
 
 tarn_tensor *tarn_zeros(tarn_manager *tm, tarn_dtype dtype, tarn_shape shape)

@@ -140,8 +140,29 @@ static inline bool tarn__recording(const tarn_manager *tm)
     return tm->recorder != NULL && !tm->frames[tm->depth].no_grad;
 }
 
-/* The tag of what is made now. */
-uint32_t tarn__tag_found(tarn_manager *tm, const tarn__place *place);
+/* The tag of a place that is not at hand: found by its texts, and kept at hand in that slot. */
+uint32_t tarn__tag_find(tarn_manager *tm, const tarn__place *place, size_t slot);
+
+/* The tag of a place; 0 where nobody counts by tag. */
+static inline uint32_t tarn__tag_of(tarn_manager *tm, const char *path, const char *operation,
+                                    tarn_kind kind)
+{
+    if (!tm->tags) return 0;
+    const uintptr_t mixed = (uintptr_t)path / 8 ^ (uintptr_t)operation / 4 ^
+                            (uintptr_t)operation / 256 ^ (uintptr_t)kind * 11;
+    const size_t slot = mixed % TARN__PLACES;
+    const tarn__place *known = &tm->places[slot].place;
+    if (known->path == path && known->operation == operation && known->kind == kind)
+        return tm->places[slot].tag;
+    const tarn__place place = { path, operation, (uint8_t)kind };
+    return tarn__tag_find(tm, &place, slot);
+}
+
+/* The same for what is made now. */
+static inline uint32_t tarn__tag_here(tarn_manager *tm)
+{
+    return tarn__tag_of(tm, tm->place.path, tm->place.operation, (tarn_kind)tm->place.kind);
+}
 
 /* Forgets the addresses of texts that are about to end. */
 void tarn__places_forget(tarn_manager *tm);

@@ -52,8 +52,8 @@ void tarn__tensor_end(tarn_tensor *t, tarn__ended_by by)
         if (t->graph_freed) t->requires_grad = false; /* goes on as a constant */
         list_push(&tm->retained, t);
     } else {
-        tarn__tensor_spend(t);
         t->ended_by = (uint8_t)by;
+        if (t->refs > 1) tarn__tensor_spend(t); /* else it goes as a whole */
     }
     tarn__unref(t);
 }

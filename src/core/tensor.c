@@ -14,19 +14,13 @@
 
 /* ---- tags */
 
-uint32_t tarn__tag_found(tarn_manager *tm, const tarn__place *place)
+uint32_t tarn__tag_find(tarn_manager *tm, const tarn__place *place, size_t slot)
 {
-    const uintptr_t mixed = ((uintptr_t)place->path >> 3) ^ ((uintptr_t)place->operation >> 2) ^
-                            ((uintptr_t)place->operation >> 8) ^ ((uintptr_t)place->kind * 11);
-    const size_t i = mixed % TARN__PLACES;
-    const tarn__place *known = &tm->places[i].place;
-    if (known->path == place->path && known->operation == place->operation &&
-        known->kind == place->kind)
-        return tm->places[i].tag;
-    tm->places[i].tag =
+    const uint32_t tag =
         tarn__tag_intern(tm->pool, place->path, place->operation, (tarn_kind)place->kind);
-    tm->places[i].place = *place;
-    return tm->places[i].tag;
+    tm->places[slot].tag = tag;
+    tm->places[slot].place = *place;
+    return tag;
 }
 
 void tarn__places_forget(tarn_manager *tm) { memset(tm->places, 0, sizeof(tm->places)); }
@@ -191,8 +185,6 @@ tarn_tensor *tarn__tensor_complete_view(tarn_tensor *t, tarn_tensor *base, int64
     t->manager->stats.views++;
     return t;
 }
-
-uint32_t tarn__tag_here(tarn_manager *tm) { return tm->tags ? tarn__tag_found(tm, &tm->place) : 0; }
 
 tarn_tensor *tarn__tensor_new_tagged(tarn_manager *tm, const tarn__layout *layout, tarn_fill fill,
                                      uint32_t tag)

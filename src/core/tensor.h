@@ -129,9 +129,6 @@ tarn_tensor *tarn__tensor_complete_view(tarn_tensor *t, tarn_tensor *base, int64
 /* Or: lets it go. */
 void tarn__tensor_cancel(tarn_tensor *t);
 
-/* The tag of what is made now in a manager; 0 where nobody counts by tag. */
-uint32_t tarn__tag_here(tarn_manager *tm);
-
 /* A handle with fresh storage, or NULL with TARN_ENOMEM held. Nobody owns it: the caller holds its
  * one reference and hands it to a scope (tarn__adopt), an object, or tarn__unref. TARN_ZEROED
  * storage is marked zero_pending, not written. */
