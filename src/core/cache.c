@@ -470,7 +470,7 @@ tarn_status tarn__cache_acquire_slow(tarn__cache *cache, size_t bytes, uint32_t 
         }
         if (pool->zone > 0 && reused) (void)tarn__checked_pattern(pool, block);
         if (pool->zone > 0) tarn__checked_acquire(pool, block);
-        tarn__allow(tarn__block_data(pool, block), bytes);
+        tarn__block_known(pool, block->data, block->capacity, tarn__block_data(pool, block), bytes);
         tarn__trace_block_event(pool, cache, TARN__EVENT_ACQUIRE, block, reused);
     } else {
         pool->figures.failed_acquisitions++;
@@ -499,13 +499,11 @@ static void put_back(tarn__cache *cache, tarn__block *block)
         (void)tarn__trim(pool, 0, UINT64_MAX);
         return;
     }
-    if (pool->zone > 0) {
-        tarn__checked_release(pool, block);
-        return;
-    }
-    if (keeps) tarn__cache_push(cache, block);
+    if (pool->zone > 0) tarn__checked_release(pool, block);
+    else if (keeps) tarn__cache_push(cache, block);
     else to_bucket(pool, block);
-    const size_t limit = tarn__cache_limit(pool);
+    size_t limit; /* what waits comes on top: it is not to be reused yet */
+    if (!tarn__size_add(tarn__cache_limit(pool), pool->quarantined, &limit)) return;
     if (tarn__pool_cached(pool) <= limit) return;
     if (cache != &pool->common) flush(cache, UINT64_MAX);
     if (tarn__trim(pool, limit, UINT64_MAX) == 0 && held_by_all(pool) > 0) {
@@ -522,7 +520,8 @@ tarn_status tarn__cache_release_slow(tarn__cache *cache, tarn__block *block)
     const bool intact = pool->zone == 0 || tarn__checked_zones(pool, block);
     tarn__trace_block_event(pool, cache, TARN__EVENT_RELEASE, block, false);
     (void)grow_tags(cache, block->tag);
-    const bool wipes = pool->options.wipe_on_release && pool->zone == 0;
+    const bool wipes = pool->options.wipe_on_release && pool->zone == 0 &&
+                       pool->system.reserve != tarn__system_dry.reserve;
     if (wipes) {
         const size_t dirty = block->dirty > block->requested ? block->dirty : block->requested;
         memset(block->data, 0, dirty);

@@ -307,7 +307,7 @@ static inline void tarn__cache_count_in(tarn__cache *cache, tarn__block *block)
     TARN__ADD(cache->requested_in, requested);
     TARN__ADD(cache->block_in, capacity);
     block->requested = releases;
-    tarn__forbid(block->data, capacity);
+    tarn__block_forgotten(cache->pool, block->data, capacity);
 }
 
 /* A block that the cache has, or NULL. It calls nothing, so that callers need
@@ -324,7 +324,8 @@ static inline tarn__block *tarn__cache_quick_acquire(tarn__cache *cache, size_t 
         }
     }
     tarn__cache_exit(cache);
-    if (block != NULL) tarn__allow(block->data, bytes);
+    if (block != NULL)
+        tarn__block_known(cache->pool, block->data, block->capacity, block->data, bytes);
     return block;
 }
 

@@ -50,6 +50,7 @@ static tarn_pool *make_pool(const tarn_pool_options *options, const tarn__overri
     pool->system = system;
     pool->overrides = *overrides;
     (void)pthread_mutex_init(&pool->lock, NULL);
+    tarn__pool_known(pool);
     if (begin(pool, options)) return pool;
     tarn__pool_end(pool);
     return NULL;
@@ -66,6 +67,7 @@ void tarn__pool_end(tarn_pool *pool)
     tarn__trace_stop(pool);
     tarn__tags_end(pool);
     tarn__system_give(pool, pool->common.tags, pool->common.n_tags * sizeof(tarn__tag_count));
+    tarn__pool_forgotten(pool);
     tarn__regions_end(pool);
     (void)pthread_mutex_unlock(&pool->lock);
     (void)pthread_mutex_destroy(&pool->lock);

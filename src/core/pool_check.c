@@ -14,7 +14,7 @@ static bool place_holds(const tarn_pool *pool, const tarn__block *b, totals *sum
     if (b->bucket != TARN__NO_BUCKET &&
         (b->bucket > TARN__N_BUCKETS || pool->buckets[b->bucket].capacity != b->capacity))
         return false;
-    switch (b->state) {
+    switch ((tarn__block_state)b->state) {
     case TARN__BLOCK_IN_USE:
         sum->live++;
         sum->in_use += b->capacity;
@@ -39,8 +39,7 @@ static bool place_holds(const tarn_pool *pool, const tarn__block *b, totals *sum
 /* Bytes known to be zero are. Few are looked at: the first and last of them. */
 static bool zeros_hold(const tarn__block *b)
 {
-    if (b->state == TARN__BLOCK_IN_USE) return true; /* dirty is its holder's */
-    if (b->dirty >= b->capacity) return b->dirty == b->capacity;
+    if (b->state == TARN__BLOCK_IN_USE || b->dirty == b->capacity) return true;
     const unsigned char *first = b->data + b->dirty, *last = b->data + b->capacity - 1;
     tarn__allow_defined(first, 1);
     tarn__allow_defined(last, 1);
@@ -58,7 +57,8 @@ static bool region_holds(const tarn_pool *pool, const tarn__region *region, tota
         if (b->region != region || !place_holds(pool, b, sum)) return false;
         if (b->data < region->data || b->data + b->capacity > region->data + region->room)
             return false;
-        if ((uintptr_t)b->data % quantum != 0 || !zeros_hold(b)) return false;
+        if ((uintptr_t)b->data % quantum != 0) return false;
+        if (b->state != TARN__BLOCK_IN_USE && b->dirty > b->capacity) return false;
         /* Blocks are carved upwards and linked newest first: each begins where the next one ends.
          */
         const unsigned char *end =
@@ -172,15 +172,27 @@ static bool figures_hold(const tarn_pool *pool, const totals *sum)
     return figures && peaks;
 }
 
-/* With full checking: what surrounds blocks in use and what fills free ones is as it was. */
+/* Free memory is as it was left: zero where it is known to be. With full checking, what surrounds
+ * blocks in use and what fills free ones is verified, too. */
+static bool block_intact(tarn_pool *pool, const tarn__block *b)
+{
+    char text[224];
+    if (pool->zone > 0)
+        return b->state == TARN__BLOCK_IN_USE ? tarn__checked_zones(pool, b)
+                                              : tarn__checked_pattern(pool, b);
+    if (zeros_hold(b)) return true;
+    tarn__mistake(pool, "%s, free, was written: by a late write, or an overrun of its neighbour",
+                  tarn__block_text(pool, b, text));
+    pool->figures.damaged_blocks++;
+    return false;
+}
+
 static bool memory_holds(tarn_pool *pool)
 {
     bool intact = true;
-    for (const tarn__region *r = pool->regions; pool->zone > 0 && r != NULL; r = r->next)
+    for (const tarn__region *r = pool->regions; r != NULL; r = r->next)
         for (const tarn__block *b = r->blocks; b != NULL; b = b->sibling)
-            intact = (b->state == TARN__BLOCK_IN_USE ? tarn__checked_zones(pool, b)
-                                                     : tarn__checked_pattern(pool, b)) &&
-                     intact;
+            intact = block_intact(pool, b) && intact;
     return intact;
 }
 

@@ -7,6 +7,8 @@
 
 #include <cblas.h>
 
+#include "core/checkers.h"
+
 /* The largest size that BLAS takes. */
 enum { MOST = INT_MAX };
 
