@@ -206,7 +206,8 @@ static int learn(training *t, const mnist_options *o)
 {
     double accuracy = 0;
     char title[NETWORK_BYTES + 64];
-    if (t->tm == NULL) return !mnist_fail("out of memory");
+    if (t->tm == NULL)
+        return !mnist_fail("the memory pool cannot be made: is TARN_POOL_ set in the environment?");
     if (!mnist_memory_can_save(o)) return 1;
     const int status = prepare(t, o);
     if (!tarn_ok(t->tm)) return !mnist_fail("%s", tarn_error_message(t->tm));
@@ -216,8 +217,9 @@ static int learn(training *t, const mnist_options *o)
     print_header(t, o);
     snprintf(title, sizeof title, "mnist: %s, %s, batches of %lld", t->network,
              mnist_optimizer_name(o->optimizer), (long long)o->batch);
-    return run(t, o, &accuracy) && mnist_memory_save(t->tm, o, title) && report(t, o, accuracy) ? 0
-                                                                                                : 1;
+    /* What memory did is told even when, and most of all when, there was too little of it. */
+    const bool trained = run(t, o, &accuracy), saved = mnist_memory_save(t->tm, o, title);
+    return trained && saved && report(t, o, accuracy) ? 0 : 1;
 }
 
 static int train(const mnist_options *o)
@@ -270,7 +272,7 @@ static int forecast(const mnist_options *o)
     const double began = seconds();
     const tarn_manager_options manager = { .seed = o->seed };
     if (tarn_dry_run(rehearse, &r, NULL, &manager, &result, message, sizeof message) != TARN_OK) {
-        if (message[0] != '\0') mnist_fail("%s", message); /* else it was told */
+        if (r.status == 0 || r.runs == 0) mnist_fail("%s", message); /* else it was told */
         return r.status != 0 ? r.status : 1;
     }
     mnist_memory_print_forecast(&result, seconds() - began);

@@ -275,6 +275,7 @@ static void messages_carry_the_tag(void **state)
     expect_told(c, "overrun: block");
     assert_non_null(strstr(c->told[0], "by relu"));
     assert_non_null(strstr(c->told[0], "40 bytes, was written 1 byte after its end"));
+    check_error_part(tm, TARN_ECORRUPT, c->told[0]); /* the manager holds it, too */
     write_forbidden(tarn_data_mut(l1.weight), -1, 7);
     check_status(tarn_pool_check(c->f.pool), TARN_ECORRUPT);
     expect_told(c, "underrun: block");

@@ -378,7 +378,8 @@ static void operands_of_two_managers(void **state)
     tarn_linear l = tarn_linear_create(root, "l", 2, 2);
     tarn_tensor *x = tarn_ones(tm, TARN_F32, TARN_SHAPE(2, 2));
     tarn_tensor *own = tarn_ones(f->tm, TARN_F32, TARN_SHAPE(2, 2));
-    const char *text = "add: operand b belongs to another manager than the first operand";
+    const char *text = "add: operand b belongs to another manager than the first operand "
+                       "(tarn_module_freeze lets every manager read a module)";
     assert_null(tarn_add(x, own));
     check_error(tm, TARN_ESTATE, text);
     assert_null(tarn_add(x, l.weight)); /* not frozen yet */

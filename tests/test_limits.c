@@ -227,7 +227,7 @@ static void the_message_tells_who_holds_what(void **state)
     f.system.refuse_from = MIB;
     assert_null(tarn_empty(f.tm, TARN_U8, TARN_SHAPE(8 * MIB)));
     assert_non_null(strstr(tarn_error_message(f.tm), "no cap"));
-    check_error_part(f.tm, TARN_ENOMEM, "the system has no more");
+    check_error_part(f.tm, TARN_ENOMEM, "there is no more");
 
     check_fail_acquisition(f.pool, 1);
     assert_null(tarn_empty(f.tm, TARN_U8, TARN_SHAPE(8)));

@@ -52,7 +52,7 @@ static int setup(void **state)
 
 static void set(const char *name, const char *text)
 {
-    char variable[256];
+    char variable[2048];
     (void)snprintf(variable, sizeof(variable), "TARN_POOL_%s", name);
     assert_int_equal(setenv(variable, text, 1), 0);
 }

@@ -947,7 +947,7 @@ static void a_leak_inside_a_layer_names_its_path(void **state)
     tarn_tensor *leak = tarn_retain(tarn_linear_forward(&t.mlp.layers[0], x));
     tarn_scope_end(scope);
     check_status(tarn_expect_steady(f->tm), TARN_ESTATE);
-    check_error_part(f->tm, TARN_ESTATE, "[4,5] by affine of mlp.0");
+    check_error_part(f->tm, TARN_ESTATE, "[4,5], retained, by affine of mlp.0");
     tarn_release(leak);
 }
 

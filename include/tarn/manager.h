@@ -18,9 +18,10 @@ typedef struct tarn_manager tarn_manager;
 typedef struct tarn_tensor tarn_tensor;
 
 typedef struct tarn_manager_options {
-    tarn_pool *pool; /* borrowed, to be destroyed after the manager; NULL: a pool of its own with
-                        every default */
-    uint64_t seed;   /* of initial weights, dropout, shuffling and random tensors */
+    tarn_pool *pool; /* borrowed, to be destroyed after the manager; NULL, also when
+                        tarn_pool_create has failed: a pool of its own */
+    const tarn_pool_options *pool_options; /* of a pool of its own; NULL: every default */
+    uint64_t seed; /* of initial weights, dropout, shuffling and random tensors */
 
     tarn_switch
         track_allocations;    /* default on. Off: blocks carry no tag but "other", and
@@ -63,8 +64,9 @@ typedef struct tarn_manager_stats {
 #undef TARN_MANAGER_STATS_FIELD
 } tarn_manager_stats;
 
-/* Makes a manager; NULL options mean every default. NULL when memory is short. The first manager of
- * a process also looks after the kernels of BLAS (see runtime.h). */
+/* Makes a manager; NULL options mean every default. NULL when memory is short, when pool_options
+ * are invalid, or when both pool and pool_options are given. The first manager of a process also
+ * looks after the kernels of BLAS (see runtime.h). */
 TARN_API TARN_NODISCARD tarn_manager *tarn_manager_create(const tarn_manager_options *options);
 
 /* A manager of the process on the default pool, made on first use with every default; NULL if

@@ -18,8 +18,9 @@
  * first calls the pool directly, keeps free blocks and counters of its own, and takes neither lock
  * nor shared atomic to reuse one; other direct callers take the pool's lock. A block may be
  * released in another thread than the one that acquired it. The statistics are sums over all
- * threads, exact when no call is in flight; peaks are exact while one manager uses the pool (and
- * those of `reserved` always), and upper bounds otherwise. Two threads that release the same block
+ * threads, exact when no call is in flight; peaks are exact while one manager alone uses the
+ * pool (and those of `reserved` always); with several, or direct calls beside it, they are upper
+ * bounds. Two threads that release the same block
  * at the same moment are the one mistake that may go unnoticed. */
 #ifndef TARN_POOL_H
 #define TARN_POOL_H
@@ -53,10 +54,11 @@ typedef enum tarn_pool_mode {
 typedef enum tarn_checking {
     TARN_CHECK_LIGHT, /* double, stale and foreign releases are recognised. Cost: none to speak of
                        */
-    TARN_CHECK_FULL   /* also: red zones of 64 bytes around each block, patterns in released and
-                         uninitialised memory (0xFF: NaN as a float), blocks that wait before they
-                         are reused, handles that are never reused. Cost: 128 bytes and two passes
-                         over the memory a block; handles take memory until the manager ends */
+    TARN_CHECK_FULL   /* also: red zones of 64 bytes around each block, a pattern in uninitialised
+                         memory (0xFF: NaN as a float) and another in released memory, blocks that
+                         wait before they are reused, handles that are never reused. Cost: 128 bytes
+                         and two passes   over the memory a block; handles take memory until the manager
+                         ends */
 } tarn_checking;
 
 typedef enum tarn_zero_policy {
@@ -73,7 +75,9 @@ typedef enum tarn_zero_policy {
 typedef struct tarn_pool_options {
     size_t initial_capacity; /* reserved at creation, from which blocks of every size are carved; 0:
                                 none. Costs that memory as soon as it is used */
-    size_t max_capacity;     /* cap on reserved bytes; 0 or TARN_UNLIMITED: none */
+    size_t max_capacity;     /* cap on reserved bytes; 0 or TARN_UNLIMITED: none. The pool's and its
+                                managers' own records (`metadata`: about 120 KiB, and some 400
+                                bytes for each tensor that is alive at once) come on top */
     double growth_factor; /* each region for small blocks is this much larger than the last, up to
                              16 MiB; >= 1; 0: 2.0. More: fewer system calls, more memory ahead */
     size_t cache_limit;   /* cap on cached bytes beyond initial_capacity; 0: 64 MiB + the most that
@@ -105,7 +109,8 @@ typedef struct tarn_pool_options {
 
     /* Told in one line of every mistake that the pool recognises: a release that comes twice, late
      * or from elsewhere, an overrun, a write after release, a block that was never released. It may
-     * not call into tarn. NULL: mistakes are counted and refused, not told. */
+     * not call into tarn. NULL: mistakes are counted and refused, and tarn_pool_print_stats shows
+     * the last one. */
     void (*on_mistake)(void *context, const char *message);
     void *context; /* passed to both */
 } tarn_pool_options;

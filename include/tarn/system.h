@@ -30,10 +30,12 @@ typedef struct tarn_system {
 } tarn_system;
 
 /* Makes `bytes` bytes at `memory` the only memory of one pool, for hosts without malloc: the pool,
- * its records and those of its managers lie in it, and nothing else is asked for memory. The memory
- * is the caller's: it must stay until the pool is destroyed, and need not be zero. It is handed out
- * first fit, by address, and joined again as it comes back.
- * Fails: TARN_EARG for NULL, TARN_ENOMEM for less than 1 KiB. *out is then empty. */
+ * its records and those of its managers lie in it, and nothing else is asked for memory. A pool, a
+ * manager and their first tensors take about 120 KiB of records. The memory is the caller's: it
+ * must stay until the pool is destroyed, and need not be zero. It is handed out first fit, by
+ * address, and joined again as it comes back. (The first manager of a process looks through /proc
+ * once, with the C library's own buffer; see runtime.h.) Fails: TARN_EARG for NULL, TARN_ENOMEM for
+ * less than 1 KiB. *out is then empty. */
 TARN_API TARN_NODISCARD tarn_status tarn_system_from_arena(void *memory, size_t bytes,
                                                            tarn_system *out);
 

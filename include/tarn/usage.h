@@ -145,7 +145,8 @@ typedef struct tarn_phase {
 
 /* Opens a phase (the name is copied, cut to 31 bytes). Phases nest, up to 32 deep; their figures
  * are those of this manager's acquisitions. With options.measure_phases the library opens them by
- * itself: "backward", "optimizer", "data", and for each layer its path. On failure the error is
+ * itself: "backward", "optimizer", "data", and for each layer its path (an mlp's own
+ * are its activations; its layers have theirs). On failure the error is
  * held and the phase is empty. */
 TARN_API TARN_NODISCARD tarn_phase tarn_phase_begin(tarn_manager *tm, const char *name);
 
@@ -175,7 +176,8 @@ TARN_API void tarn_phase_cleanup(tarn_phase *phase);
 /* ---- the steady state */
 
 /* Holds TARN_ESTATE, naming what grew, if since the last call the manager was left with more
- * tensors, bytes or recorded operations than before, or its pool asked the system for memory. The
+ * tensors, bytes or recorded operations than before, or the system was asked for memory: by anybody
+ * for a pool that serves this manager alone, else by this manager. The
  * first call after creation, or after a failure, only takes the measure and succeeds. Call it at
  * the end of each step, outside the step's scope, from when each shape was seen twice on:
  *

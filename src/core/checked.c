@@ -17,15 +17,14 @@ static const size_t most_quarantined = (size_t)16 * 1024 * 1024;
 
 /* ---- telling */
 
-void tarn__mistake(const tarn_pool *pool, const char *format, ...)
+void tarn__mistake(tarn_pool *pool, const char *format, ...)
 {
-    char line[512];
-    if (pool->options.on_mistake == NULL) return;
     va_list arguments;
     va_start(arguments, format);
-    const int n = vsnprintf(line, sizeof(line), format, arguments);
+    const int n = vsnprintf(pool->last_mistake, sizeof(pool->last_mistake), format, arguments);
     va_end(arguments);
-    if (n >= 0) pool->options.on_mistake(pool->options.context, line);
+    if (n >= 0 && pool->options.on_mistake != NULL)
+        pool->options.on_mistake(pool->options.context, pool->last_mistake);
 }
 
 const char *tarn__block_text(const tarn_pool *pool, const tarn__block *block, char text[224])

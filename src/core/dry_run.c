@@ -3,7 +3,7 @@
  * need. */
 #include <tarn/dry_run.h>
 
-#include <string.h>
+#include <stdio.h>
 
 #include "core/pool.h"
 #include "core/system.h"
@@ -19,6 +19,13 @@ typedef struct dry_run {
     size_t size;
 } dry_run;
 
+/* Says who failed, where nobody else has. */
+static tarn_status tell(const dry_run *d, tarn_status status, const char *who)
+{
+    if (d->size > 0) (void)snprintf(d->message, d->size, "%s: %s", who, tarn_status_text(status));
+    return status;
+}
+
 /* Runs the program with a cap (0: none). */
 static tarn_status run(const dry_run *d, size_t cap, tarn_pool_stats *stats)
 {
@@ -29,18 +36,17 @@ static tarn_status run(const dry_run *d, size_t cap, tarn_pool_stats *stats)
     options.system = &tarn__system_dry;
     if (cap != 0 && options.initial_capacity > cap) return TARN_ENOMEM;
     tarn_pool *pool = tarn_pool_create(&options, &status);
-    if (pool == NULL) return status;
+    if (pool == NULL) return tell(d, status, "the pool's options");
     (void)tarn_pool_set_max_capacity(pool, cap); /* whatever the environment says */
     manager_options.pool = pool;
     manager_options.dry_run = true;
     tarn_manager *tm = tarn_manager_create(&manager_options);
     status = tm == NULL ? TARN_ENOMEM : d->program(tm, d->context);
     if (status == TARN_OK) status = tarn_error_code(tm);
-    if (status != TARN_OK && d->size > 0) {
+    if (status != TARN_OK) {
         const char *text = tarn_error_message(tm);
-        const size_t n = strlen(text) < d->size ? strlen(text) : d->size - 1;
-        memcpy(d->message, text, n);
-        d->message[n] = '\0';
+        if (text[0] != '\0' && d->size > 0) (void)snprintf(d->message, d->size, "%s", text);
+        else (void)tell(d, status, "the program");
     }
     *stats = tarn_pool_get_stats(pool);
     (void)tarn_manager_destroy(tm);

@@ -6,6 +6,7 @@
 
 #include "core/manager.h"
 #include "core/pool.h"
+#include "core/system.h"
 
 tarn_status tarn__fail(tarn_manager *tm, tarn_status code, const char *format, ...)
 {
@@ -47,8 +48,11 @@ static void name_owners(const tarn_pool *pool, char text[320])
 static const char *knob(const tarn_pool *pool, size_t cap, size_t reserved, size_t bytes)
 {
     if (TARN__GET(pool->injected)) return "the failure was injected with tarn_pool_inject_faults";
-    if (reserved > cap || bytes > cap - reserved)
+    if (reserved > cap || tarn_pool_block_capacity(bytes) > cap - reserved)
         return "raise max_capacity, or hold less: smaller batches, inner scopes";
+    if (pool->system.reserve != tarn__system_default.reserve)
+        return "where the pool gets its memory there is no more: give it a larger arena, or hold "
+               "less";
     return "the system has no more: hold less: smaller batches, inner scopes";
 }
 

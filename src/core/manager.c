@@ -66,14 +66,17 @@ static void set_options(tarn_manager *tm, const tarn_manager_options *o)
 /* A pool of the manager's own; a dry one reserves addresses alone. */
 static tarn_pool *make_pool(const tarn_manager_options *o)
 {
-    return tarn_pool_create(&(tarn_pool_options){ .system = o->dry_run ? &tarn__system_dry : NULL },
-                            NULL);
+    tarn_pool_options options = { 0 };
+    if (o->pool_options != NULL) options = *o->pool_options;
+    if (o->dry_run) options.system = &tarn__system_dry;
+    return tarn_pool_create(&options, NULL);
 }
 
 tarn_manager *tarn_manager_create(const tarn_manager_options *options)
 {
     static const tarn_manager_options defaults;
     const tarn_manager_options *o = options != NULL ? options : &defaults;
+    if (o->pool != NULL && o->pool_options != NULL) return NULL;
     tarn__runtime_first_manager();
     tarn_pool *pool = o->pool != NULL ? o->pool : make_pool(o);
     if (pool == NULL) return NULL;
@@ -142,7 +145,9 @@ static void free_manager(tarn_manager *tm)
     tarn__pool_lock(pool);
     pool->n_users--;
     tarn__pool_unlock(pool);
-    if (owns_pool) tarn__pool_end(pool);
+    if (!owns_pool) return;
+    tarn__pool_tell_leaks(pool);
+    tarn__pool_end(pool);
 }
 
 size_t tarn_manager_destroy(tarn_manager *tm)

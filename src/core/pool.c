@@ -90,11 +90,16 @@ tarn_pool *tarn_pool_create(const tarn_pool_options *options, tarn_status *statu
 
 static void tell_leak(void *context, const tarn_block_usage *block)
 {
-    const tarn_pool *pool = context;
+    tarn_pool *pool = context;
     tarn__mistake(pool, "leak: block %u of %zu bytes%s%s%s%s (%s) was never released", block->id,
                   block->bytes, block->path[0] != '\0' ? " of " : "", block->path,
                   block->operation[0] != '\0' ? " by " : "", block->operation,
                   tarn_kind_name(block->kind));
+}
+
+size_t tarn__pool_tell_leaks(tarn_pool *pool)
+{
+    return tarn_pool_each_block(pool, tell_leak, pool);
 }
 
 tarn_status tarn_pool_destroy(tarn_pool *pool)
@@ -104,7 +109,7 @@ tarn_status tarn_pool_destroy(tarn_pool *pool)
     const bool used = pool->n_users > 0;
     tarn__pool_unlock(pool);
     if (used) return TARN_ESTATE;
-    if (tarn_pool_each_block(pool, tell_leak, pool) > 0) return TARN_ESTATE;
+    if (tarn__pool_tell_leaks(pool) > 0) return TARN_ESTATE;
     tarn__default_pool_ends(pool);
     tarn__pool_end(pool);
     return TARN_OK;

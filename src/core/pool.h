@@ -141,16 +141,17 @@ struct tarn_pool {
     tarn_system system;
     tarn_pool_options options; /* complete; system is NULL */
     tarn__overrides overrides;
-    unsigned shift;      /* of the quantum */
-    size_t zone;         /* bytes before and at least after each block that nobody may
-                            touch */
-    uint64_t epoch;      /* ns, of the clock at creation */
-    uint64_t step;       /* steps of all managers and callers, as last counted */
-    uint64_t idle_since; /* what regions that become idle note: the step, or 0 for
-                            long ago */
-    bool traced;         /* there are events */
-    tarn__peaks past;    /* peaks as they were before caches left */
-    size_t high_in_use;  /* the most that was in use when the lock was given back */
+    char last_mistake[512]; /* as told, or as would have been */
+    unsigned shift;         /* of the quantum */
+    size_t zone;            /* bytes before and at least after each block that nobody may
+                               touch */
+    uint64_t epoch;         /* ns, of the clock at creation */
+    uint64_t step;          /* steps of all managers and callers, as last counted */
+    uint64_t idle_since;    /* what regions that become idle note: the step, or 0 for
+                               long ago */
+    bool traced;            /* there are events */
+    tarn__peaks past;       /* peaks as they were before caches left */
+    size_t high_in_use;     /* the most that was in use when the lock was given back */
     tarn__pool_figures figures;
     tarn_faults faults;
     uint64_t fault_draws;
@@ -234,6 +235,9 @@ size_t tarn__trim(tarn_pool *pool, size_t keep_bytes, uint64_t idle_before);
 /* Gives everything back, blocks in use included. */
 void tarn__regions_end(tarn_pool *pool);
 
+/* Tells of every block that is still held; how many there are. */
+size_t tarn__pool_tell_leaks(tarn_pool *pool);
+
 /* Ends a pool, whoever still holds its blocks. */
 void tarn__pool_end(tarn_pool *pool);
 
@@ -292,8 +296,8 @@ bool tarn__checked_pattern(tarn_pool *pool, const tarn__block *block);
 /* Lets blocks out of quarantine, into their buckets, until at most `keep` bytes
  * wait. */
 void tarn__quarantine_drain(tarn_pool *pool, size_t keep);
-/* Tells on_mistake; printf's. */
-void tarn__mistake(const tarn_pool *pool, const char *format, ...) TARN_PRINTF(2, 3);
+/* Tells on_mistake, and keeps the text for the statistics; printf's. */
+void tarn__mistake(tarn_pool *pool, const char *format, ...) TARN_PRINTF(2, 3);
 /* "400 bytes of mlp.0 affine (activation)": what messages show of a block. */
 const char *tarn__block_text(const tarn_pool *pool, const tarn__block *block, char text[224]);
 

@@ -64,6 +64,8 @@ tarn_status tarn_pool_print_stats(const tarn_pool *pool, FILE *stream)
 #undef PRINT_FIELD
     if (pool->overrides.text[0] != '\0')
         written = fprintf(stream, "from the environment\n%s", pool->overrides.text) > 0 && written;
+    if (pool->last_mistake[0] != '\0')
+        written = fprintf(stream, "last mistake\n  %s\n", pool->last_mistake) > 0 && written;
     return written ? TARN_OK : TARN_EIO;
 }
 

@@ -141,8 +141,9 @@ tarn_status tarn_manager_print_alive(const tarn_manager *tm, FILE *stream)
 tarn_status tarn_manager_print_phases(const tarn_manager *tm, FILE *stream)
 {
     if (tm == NULL || stream == NULL) return TARN_EARG;
-    bool written = fprintf(stream, "%-24s %9s %11s %12s %12s %12s %9s %8s %7s\n", "phase", "calls",
-                           "us a call", "peak", "growth", "left", "blocks", "hits", "system") > 0;
+    bool written =
+        fprintf(stream, "%-24s %9s %11s %12s %12s %12s %9s %8s %7s\n", "phase", "calls",
+                "us a call", "peak", "growth", "left in all", "blocks", "hits", "system") > 0;
     for (uint32_t i = 0; i < tm->n_phases; i++) {
         const tarn_phase_usage *p = &tm->phases[i];
         char texts[3][24];

@@ -21,6 +21,7 @@ bool tarn__slab_grow(tarn__slab *slab)
     if (chunk == NULL) return false;
     *(void **)(void *)chunk = slab->chunks;
     slab->chunks = chunk;
+    slab->n_chunks++;
     for (size_t i = (CHUNK_BYTES - CHUNK_HEADER) / slab->record_bytes; i-- > 0;) {
         void *record = chunk + CHUNK_HEADER + i * slab->record_bytes;
         *(void **)record = slab->free;

@@ -15,7 +15,8 @@ typedef struct tarn__slab {
     void *free;          /* records not in use, linked through their first word */
     void *chunks;        /* linked through their first word */
     size_t taken;        /* records in use */
-    bool locked;         /* whoever takes records holds the pool's lock */
+    size_t n_chunks;
+    bool locked; /* whoever takes records holds the pool's lock */
 } tarn__slab;
 
 void tarn__slab_init(tarn__slab *slab, tarn_pool *pool, size_t record_bytes);

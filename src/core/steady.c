@@ -21,32 +21,42 @@ static void name_grown(void *context, const tarn_tensor_usage *tensor)
     char what[TARN__DESCRIPTION_BYTES];
     if (tensor->sequence <= g->after || g->n++ >= NAMED) return;
     const size_t length = strlen(g->text);
-    (void)snprintf(g->text + length, sizeof(g->text) - length, "%s%s by %s%s%s",
-                   length > 0 ? ", " : "", tarn__describe(tensor->tensor, what),
+    (void)snprintf(g->text + length, sizeof(g->text) - length, "%s%s%s%s by %s%s%s",
+                   length > 0 ? ", " : "", tensor->is_view ? "a view " : "",
+                   tarn__describe(tensor->tensor, what),
+                   tensor->tensor->retains > 0 ? ", retained," : "",
                    tensor->operation[0] != '\0' ? tensor->operation : "unknown",
                    tensor->path[0] != '\0' ? " of " : "", tensor->path);
 }
 
-static uint64_t reports(tarn_pool *pool)
+/* What was asked of the system: by all, if the pool serves this manager alone; else what this one
+ * caused, blocks carved anew and records, because others may come and go. */
+static uint64_t asked(const tarn_manager *tm, const tarn_pool_stats *s)
 {
+    tarn_pool *pool = tm->pool;
     tarn__pool_lock(pool);
-    const uint64_t n = pool->figures.reports;
+    const uint64_t n_reports = pool->figures.reports;
+    const bool alone = pool->n_users == 1;
     tarn__pool_unlock(pool);
-    return n;
+    if (alone) return s->system_allocations - n_reports;
+    return TARN__GET(tm->cache->misses) + tm->tensors.n_chunks + tm->storages.n_chunks +
+           tm->names.n_chunks;
 }
 
 static tarn__steady measure(const tarn_manager *tm)
 {
     const tarn_pool_stats s = tarn_pool_get_stats(tm->pool);
     const tarn__cache *c = tm->cache;
+    const bool alone = tm->pool->n_users == 1;
     return (tarn__steady){
         .known = true,
         .sequence = tm->sequence,
         .handles = tm->tensors.taken,
         .tape_length = tm->recorder != NULL ? tm->recorder->length(tm) : 0,
-        .system_allocations = s.system_allocations - reports(tm->pool),
-        .usage = tarn__cache_usage(c) + (int64_t)tm->adopted_bytes,
-        .live = tarn__cache_live(c),
+        .system_allocations = asked(tm, &s),
+        .usage =
+            (alone ? (int64_t)s.current_usage : tarn__cache_usage(c)) + (int64_t)tm->adopted_bytes,
+        .live = alone ? (int64_t)s.live_blocks : tarn__cache_live(c),
     };
 }
 

@@ -64,10 +64,17 @@ static tarn_status acquire_timed(tarn_manager *tm, size_t bytes, uint32_t tag, t
     return status;
 }
 
+static void release_block(tarn_manager *tm, tarn__block *block)
+{
+    if (tarn__cache_release(tm->cache, block) == TARN_OK) return;
+    (void)tarn__fail(tm, TARN_ECORRUPT, "memory was written outside a tensor: %s",
+                     tm->pool->last_mistake);
+}
+
 static void release_timed(tarn_manager *tm, tarn__block *block)
 {
     const uint64_t begin = tarn__clock_ns();
-    (void)tarn__cache_release(tm->cache, block);
+    release_block(tm, block);
     tm->release_ns += tarn__clock_ns() - begin;
 }
 
@@ -121,7 +128,7 @@ static void storage_unref(tarn_manager *tm, tarn__storage *storage)
     } else if (tm->time_calls) {
         release_timed(tm, storage->block);
     } else {
-        (void)tarn__cache_release(tm->cache, storage->block); /* damage is told to on_mistake */
+        release_block(tm, storage->block);
     }
     tarn__slab_give(&tm->storages, storage);
 }

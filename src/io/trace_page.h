@@ -1218,7 +1218,8 @@ static const char script_choice[] =
 
     "function showNoTimeline() {\n"
     "  const isOn = options().some(option =>\n"
-    "    option.name === 'trace_events' && option.value !== '0');\n"
+    "    option.name === 'trace_events' && option.value !== '0' &&\n"
+    "    option.value !== 'none');\n"
     "  $('time-controls').remove();\n"
     "  const panel = emptyPanel(el('strong', {}, isOn ?\n"
     "    'No event happened yet, or all were forgotten.' :\n"

@@ -80,7 +80,8 @@ static tarn_status check_operands(const tarn__call *call)
         }
         if (t->manager != call->manager)
             return tarn__call_fail(call, TARN_ESTATE,
-                                   "operand %s belongs to another manager than the first operand",
+                                   "operand %s belongs to another manager than the first operand "
+                                   "(tarn_module_freeze lets every manager read a module)",
                                    op->operands[i]);
         if (!tarn__readable(t, label != NULL ? label : op->name)) return TARN_ESTALE;
     }
