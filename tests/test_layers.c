@@ -345,15 +345,16 @@ static void test_mlp_refused(void **state)
     }
 }
 
-/* A system whose n-th reservation fails. */
+/* A system whose n-th reservation fails, and so do all after it. */
 typedef struct failing_system {
-    int64_t left; /* reservations that succeed before one fails; negative: all succeed */
+    int64_t left; /* reservations that succeed before that; negative: all succeed */
 } failing_system;
 
 static void *reserve(void *context, size_t bytes)
 {
     failing_system *s = context;
-    if (s->left >= 0 && s->left-- == 0) return NULL;
+    if (s->left == 0) return NULL;
+    if (s->left > 0) s->left--;
     void *memory = aligned_alloc(64, (bytes + 63) / 64 * 64);
     if (memory != NULL) memset(memory, 0, bytes);
     return memory;

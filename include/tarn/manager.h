@@ -42,7 +42,8 @@ typedef struct tarn_manager_options {
 } tarn_manager_options;
 
 /* The statistics: X(type, field, meaning). Tensors are handles that own or share memory; views are
- * counted apart. */
+ * counted apart. Adopted memory counts with its own peak, so that beside it `peak` and
+ * `peak_memory` are upper bounds. */
 #define TARN_MANAGER_STATS_LIST(X)                                      \
     X(uint64_t, created, "tensors made, views not counted")             \
     X(uint64_t, released, "tensors whose memory went back to the pool") \

@@ -86,8 +86,9 @@ TARN_API bool tarn_module_is_training(const tarn_module *module);
 /* Freezes the module and all below it, for good: parameters and buffers can no longer be written or
  * trained, gradients are let go, and the mode is eval. From then on every thread may read them:
  * an operation on a frozen operand runs in the manager of the others (see also tarn_borrow). The
- * module must outlive its readers.
- * Fails: TARN_EARG for NULL; any error that the manager holds. */
+ * module must outlive its readers. A call on it that gets NULL for its only other operand returns
+ * NULL without an error, since it cannot know whose error it would be. Fails: TARN_EARG for NULL;
+ * any error that the manager holds. */
 TARN_API tarn_status tarn_module_freeze(tarn_module *module);
 TARN_API bool tarn_module_is_frozen(const tarn_module *module);
 

@@ -19,8 +19,8 @@
  * nor shared atomic to reuse one; other direct callers take the pool's lock. A block may be
  * released in another thread than the one that acquired it. The statistics are sums over all
  * threads, exact when no call is in flight; peaks are exact while one manager alone uses the
- * pool (and those of `reserved` always); with several, or direct calls beside it, they are upper
- * bounds. Two threads that release the same block
+ * pool (and those of `reserved` always); with several, direct calls beside it, or blocks taken out
+ * of tensors, they are upper bounds. Two threads that release the same block
  * at the same moment are the one mistake that may go unnoticed. */
 #ifndef TARN_POOL_H
 #define TARN_POOL_H
@@ -54,11 +54,11 @@ typedef enum tarn_pool_mode {
 typedef enum tarn_checking {
     TARN_CHECK_LIGHT, /* double, stale and foreign releases are recognised. Cost: none to speak of
                        */
-    TARN_CHECK_FULL   /* also: red zones of 64 bytes around each block, a pattern in uninitialised
-                         memory (0xFF: NaN as a float) and another in released memory, blocks that
-                         wait before they are reused, handles that are never reused. Cost: 128 bytes
-                         and two passes   over the memory a block; handles take memory until the manager
-                         ends */
+    TARN_CHECK_FULL /* also: red zones around each block, 64 bytes or one alignment wide, a pattern
+                       in uninitialised memory (0xFF: NaN as a float) and another in released
+                       memory, blocks that wait before they are reused, handles that are never
+                       reused. Cost: 128 bytes and two passes   over the memory a block; handles
+                       take memory until the manager ends */
 } tarn_checking;
 
 typedef enum tarn_zero_policy {
@@ -103,7 +103,8 @@ typedef struct tarn_pool_options {
     /* Asked when `bytes` bytes are not to be had even after trimming: true to try again, as after
      * releasing something or raising the cap with tarn_pool_set_max_capacity; false to let the
      * acquisition fail. `attempt` counts from 1; after 16 the acquisition fails. It may call
-     * tarn_pool_ functions on this pool, and release tensors that are not operands of the call
+     * tarn_pool_ functions on this pool (an acquisition of its own that fails asks nobody), and
+     * release tensors that are not operands of the call
      * under way. NULL: fail at once. */
     bool (*on_out_of_memory)(void *context, tarn_pool *pool, size_t bytes, int attempt);
 

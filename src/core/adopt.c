@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * adopt.c - tensors on memory that is not the pool's, and memory taken out of
  * tensors. */
-#include <stdalign.h>
 #include <stdint.h>
 
 #include "core/manager.h"

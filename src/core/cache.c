@@ -194,6 +194,8 @@ static bool grow_tags(tarn__cache *cache, uint32_t tag)
 {
     tarn_pool *pool = cache->pool;
     if (pool->options.track_stats == TARN_OFF || tag < cache->n_tags) return true;
+    /* The common counts can always take what no other can. */
+    if (cache != &pool->common && !grow_tags(&pool->common, tag)) return false;
     uint32_t n = cache->n_tags == 0 ? 16 : cache->n_tags;
     while (n <= tag) n *= 2;
     tarn__tag_count *tags = tarn__system_take(pool, n * sizeof(*tags));
@@ -435,12 +437,16 @@ static tarn__block *acquire_once(tarn__cache *cache, size_t bytes, bool *reused)
 }
 
 /* Asks the callback whether to try again; the lock is open meanwhile. */
-static bool asks_for_another(tarn_pool *pool, size_t bytes, int attempt)
+static bool asks_for_another(tarn__cache *cache, size_t bytes, int attempt)
 {
+    tarn_pool *pool = cache->pool;
     if (pool->options.on_out_of_memory == NULL || attempt > OUT_OF_MEMORY_ATTEMPTS) return false;
+    if (cache->asking) return false; /* an acquisition of the callback's own */
+    cache->asking = true;
     tarn__pool_unlock(pool);
     const bool again = pool->options.on_out_of_memory(pool->options.context, pool, bytes, attempt);
     tarn__pool_lock(pool);
+    cache->asking = false;
     if (again) pool->figures.retries++;
     return again;
 }
@@ -457,10 +463,11 @@ tarn_status tarn__cache_acquire_slow(tarn__cache *cache, size_t bytes, uint32_t 
     const bool injected = fits && is_faulty(pool);
     if (fits && !injected) {
         block = acquire_once(cache, bytes, &reused);
-        for (int attempt = 1; block == NULL && asks_for_another(pool, bytes, attempt); attempt++)
+        for (int attempt = 1; block == NULL && asks_for_another(cache, bytes, attempt); attempt++)
             block = acquire_once(cache, bytes, &reused);
     }
     if (block != NULL) {
+        if (pool->zone > 0 && reused) (void)tarn__checked_pattern(pool, block);
         if (!grow_tags(cache, tag)) tag = 0;
         tarn__cache_count_out(cache, block, bytes, tag);
         TARN__SET(cache->lowest, tarn__cache_in_use(cache));
@@ -468,7 +475,6 @@ tarn_status tarn__cache_acquire_slow(tarn__cache *cache, size_t bytes, uint32_t 
             TARN__ADD(cache->misses, 1);
             TARN__ADD(cache->missed_bytes, bytes);
         }
-        if (pool->zone > 0 && reused) (void)tarn__checked_pattern(pool, block);
         if (pool->zone > 0) tarn__checked_acquire(pool, block);
         tarn__block_known(pool, block->data, block->capacity, tarn__block_data(pool, block), bytes);
         tarn__trace_block_event(pool, cache, TARN__EVENT_ACQUIRE, block, reused);
@@ -519,7 +525,8 @@ tarn_status tarn__cache_release_slow(tarn__cache *cache, tarn__block *block)
     tarn__pool_note_cached(pool, cache);
     const bool intact = pool->zone == 0 || tarn__checked_zones(pool, block);
     tarn__trace_block_event(pool, cache, TARN__EVENT_RELEASE, block, false);
-    (void)grow_tags(cache, block->tag);
+    if (!grow_tags(cache, block->tag) && block->tag < pool->common.n_tags)
+        TARN__ADD(pool->common.tags[block->tag].live, -(int64_t)block->capacity);
     const bool wipes = pool->options.wipe_on_release && pool->zone == 0 &&
                        pool->system.reserve != tarn__system_dry.reserve;
     if (wipes) {
@@ -665,31 +672,54 @@ static void sweep(tarn__cache *cache, size_t decay)
     }
     cache->until_sweep = (uint32_t)period;
     const size_t keep = pool->options.decay_steps == 0 ? kept_from_decay : 0;
-    const uint64_t idle_before = pool->step >= decay ? pool->step - decay + 1 : 1;
+    const uint64_t idle_before = pool->step > decay ? pool->step - decay : 1;
     pool->figures.decayed_bytes += tarn__trim(pool, keep, idle_before);
+}
+
+/* What a step does under the lock. */
+static void step_locked(tarn__cache *cache, size_t decay)
+{
+    tarn_pool *pool = cache->pool;
+    tarn__pool_note_cached(pool, cache);
+    tarn__pool_count_steps(pool);
+    tarn__trace_other_event(pool, cache, TARN__EVENT_STEP, 0, 0);
+    if (cache->until_sweep == 0 && decay <= UINT32_MAX) sweep(cache, decay);
+}
+
+static size_t decay_of(const tarn_pool *pool)
+{
+    return pool->options.decay_steps == 0 ? DEFAULT_DECAY : pool->options.decay_steps;
+}
+
+static void count_step(tarn__cache *cache)
+{
+    TARN__ADD(cache->steps, 1);
+    if (cache->until_sweep > 0) cache->until_sweep--;
 }
 
 void tarn__cache_step(tarn__cache *cache)
 {
     tarn_pool *pool = cache->pool;
-    const size_t decay = pool->options.decay_steps == 0 ? DEFAULT_DECAY : pool->options.decay_steps;
-    const bool decays = decay <= UINT32_MAX; /* nobody takes more steps */
-    TARN__ADD(cache->steps, 1);
-    if (cache->until_sweep > 1) cache->until_sweep--;
-    else cache->until_sweep = 0;
-    if (cache->until_sweep > 0 && !pool->traced) return;
-    if (!decays && !pool->traced) return;
+    const size_t decay = decay_of(pool);
+    count_step(cache);
+    /* Nobody takes more steps than fit into 32 bits. */
+    if (!pool->traced && (cache->until_sweep > 0 || decay > UINT32_MAX)) return;
     tarn__pool_lock(pool);
-    tarn__pool_note_cached(pool, cache);
-    tarn__pool_count_steps(pool);
-    tarn__trace_other_event(pool, cache, TARN__EVENT_STEP, 0, 0);
-    if (cache->until_sweep == 0 && decays) sweep(cache, decay);
+    step_locked(cache, decay);
+    tarn__pool_unlock(pool);
+}
+
+void tarn__common_step(tarn_pool *pool)
+{
+    tarn__pool_lock(pool);
+    count_step(&pool->common);
+    step_locked(&pool->common, decay_of(pool));
     tarn__pool_unlock(pool);
 }
 
 void tarn__pool_count_steps(tarn_pool *pool)
 {
-    pool->step = TARN__GET(pool->common.steps);
+    pool->step = 1 + TARN__GET(pool->common.steps);
     for (const tarn__cache *c = pool->caches; c != NULL; c = c->next)
         pool->step += TARN__GET(c->steps);
     pool->idle_since = pool->step;

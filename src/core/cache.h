@@ -126,6 +126,7 @@ struct tarn__cache {
     uint64_t marks[8];    /* releases at the last sweeps */
     uint32_t n_marks;
     uint64_t swept;       /* steps when it was last swept */
+    bool asking;          /* on_out_of_memory runs */
     uint32_t peak_resets; /* how often its peaks were reset */
 };
 
@@ -182,6 +183,9 @@ void tarn__peaks_set(tarn__cache *cache);
 
 /* Notes what the peak is made of. */
 void tarn__cache_compose(tarn__cache *cache);
+
+/* One step of somebody without a cache. Takes the lock. */
+void tarn__common_step(tarn_pool *pool);
 
 /* One step of the owner; idle blocks go back now and then. */
 void tarn__cache_step(tarn__cache *cache);

@@ -207,7 +207,8 @@ tarn_manager_stats tarn_manager_get_stats(const tarn_manager *tm)
 {
     if (tm == NULL) return (tarn_manager_stats){ 0 };
     tarn_manager_stats stats = tm->stats;
-    const tarn__cache *c = tm->cache;
+    tarn__cache *c = tm->cache;
+    const bool locked = tarn__cache_open(c);
     const uint64_t allocations = TARN__GET(c->allocations), releases = TARN__GET(c->releases);
     stats.created = allocations + tm->ever_adopted;
     stats.released = releases + tm->ever_adopted - tm->adopted;
@@ -216,6 +217,7 @@ tarn_manager_stats tarn_manager_get_stats(const tarn_manager *tm)
     stats.peak = tm->peak_adopted + larger(TARN__GET(c->peak.live), TARN__GET(c->outer.live));
     stats.peak_memory = (size_t)(tm->peak_adopted_bytes +
                                  larger(TARN__GET(c->peak.usage), TARN__GET(c->outer.usage)));
+    tarn__cache_close(c, locked);
     stats.acquire_ns = tm->acquire_ns;
     stats.release_ns = tm->release_ns;
     stats.handles = tm->tensors.taken;

@@ -67,6 +67,8 @@ tarn_phase tarn__phase_open(tarn_manager *tm, const char *name)
         return (tarn_phase){ 0 };
     }
     tarn__cache *c = tm->cache;
+    const uint64_t system = system_allocations(tm); /* takes the lock */
+    const bool locked = tarn__cache_open(c);
     tarn__open_phase *p = &tm->open_phases[tm->phase_depth++];
     *p = (tarn__open_phase){ .row = row,
                              .serial = ++tm->phase_serial,
@@ -74,12 +76,11 @@ tarn_phase tarn__phase_open(tarn_manager *tm, const char *name)
                              .allocations = TARN__GET(c->allocations),
                              .misses = TARN__GET(c->misses),
                              .requested = TARN__GET(c->requested_out),
-                             .system_allocations = system_allocations(tm),
+                             .system_allocations = system,
                              .in_use = tarn__cache_in_use(c),
                              .peak_usage = TARN__GET(c->peak.usage),
                              .peak_in_use = TARN__GET(c->peak.in_use),
                              .peak_live = TARN__GET(c->peak.live) };
-    const bool locked = tarn__cache_open(c);
     note_outer(c);
     tarn__peaks_set(c);
     tarn__cache_close(c, locked);

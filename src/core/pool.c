@@ -29,6 +29,7 @@ static bool begin(tarn_pool *pool, const tarn_pool_options *options)
     pool->options = *options;
     pool->options.system = NULL;
     pool->shift = log2_of(options->alignment);
+    pool->step = pool->idle_since = 1; /* 0 is long ago */
     pool->zone = options->checking == TARN_CHECK_FULL ? options->alignment : 0;
     pool->figures.system_allocations = 1;
     pool->figures.metadata = sizeof(*pool);
@@ -256,13 +257,8 @@ void tarn_pool_step(tarn_pool *pool)
 {
     if (pool == NULL) return;
     tarn__cache *cache = direct_cache(pool);
-    if (cache != NULL) {
-        tarn__cache_step(cache);
-    } else {
-        tarn__pool_lock(pool);
-        TARN__ADD(pool->common.steps, 1);
-        tarn__pool_unlock(pool);
-    }
+    if (cache != NULL) tarn__cache_step(cache);
+    else tarn__common_step(pool);
 }
 
 size_t tarn_pool_set_max_capacity(tarn_pool *pool, size_t bytes)

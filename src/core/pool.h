@@ -49,8 +49,7 @@ enum {
     TARN__FIRST_RECORDS = 64, /* block records come in chunks: so many, then twice as many ... */
     TARN__N_CHUNKS = 27,      /* for all ids of 32 bits */
     TARN__TAGS_PER_CHUNK = 64,
-    TARN__N_TAG_CHUNKS = 64,
-    TARN__PAGE = 4096
+    TARN__N_TAG_CHUNKS = 64
 };
 
 typedef struct tarn__region {
@@ -298,7 +297,7 @@ bool tarn__checked_pattern(tarn_pool *pool, const tarn__block *block);
 void tarn__quarantine_drain(tarn_pool *pool, size_t keep);
 /* Tells on_mistake, and keeps the text for the statistics; printf's. */
 void tarn__mistake(tarn_pool *pool, const char *format, ...) TARN_PRINTF(2, 3);
-/* "400 bytes of mlp.0 affine (activation)": what messages show of a block. */
+/* "block 7 of mlp.0 by affine (activation)": what messages show of a block. */
 const char *tarn__block_text(const tarn_pool *pool, const tarn__block *block, char text[224]);
 
 /* ---- tags (tags.c) */

@@ -94,7 +94,7 @@ static void reset_peaks(tarn__cache *cache)
     cache->outer = cache->earlier = tarn__no_peaks;
     cache->peak_resets++;
     tarn__peaks_set(cache);
-    TARN__SET(cache->composed, 0);
+    TARN__SET(cache->composed, INT64_MIN);
     TARN__SET(cache->lowest, tarn__cache_in_use(cache));
     for (uint32_t i = 0; i < cache->n_tags; i++)
         TARN__SET(cache->tags[i].peak, TARN__GET(cache->tags[i].live));

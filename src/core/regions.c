@@ -36,10 +36,25 @@ void *tarn__report_take(tarn_pool *pool, size_t bytes)
     return memory;
 }
 
+/* The same, giving back idle regions until it succeeds or none is left. */
+static void *take_trimming(tarn_pool *pool, size_t bytes)
+{
+    for (;;) {
+        void *memory = tarn__system_take(pool, bytes);
+        if (memory != NULL || pool->oldest_idle == NULL) return memory;
+        (void)tarn__trim(pool, tarn__pool_cached(pool) - 1, UINT64_MAX);
+    }
+}
+
 void *tarn__records_alloc(tarn_pool *pool, size_t bytes)
 {
     tarn__pool_lock(pool);
-    void *memory = tarn__system_take(pool, bytes);
+    void *memory = take_trimming(pool, bytes);
+    if (memory == NULL) {
+        tarn__pool_stop(pool);
+        tarn__pool_gather(pool);
+        memory = take_trimming(pool, bytes);
+    }
     tarn__pool_unlock(pool);
     return memory;
 }
@@ -70,7 +85,7 @@ static tarn__block *take_record(tarn_pool *pool)
     const unsigned k = 63u - (unsigned)__builtin_clzll(place / TARN__FIRST_RECORDS);
     tarn__block *chunk = TARN__GET(pool->chunks[k]);
     if (chunk == NULL) {
-        chunk = tarn__system_take(pool, chunk_bytes(k));
+        chunk = take_trimming(pool, chunk_bytes(k));
         if (chunk == NULL) return NULL;
         atomic_store_explicit(&pool->chunks[k], chunk, memory_order_release);
     }
@@ -97,11 +112,13 @@ static void idle_remove(tarn_pool *pool, tarn__region *region)
 
 static void idle_append(tarn_pool *pool, tarn__region *region)
 {
+    tarn__region *older = pool->newest_idle;
     region->idle_since = pool->idle_since;
-    region->older = pool->newest_idle;
-    region->newer = NULL;
-    *(region->older != NULL ? &region->older->newer : &pool->oldest_idle) = region;
-    pool->newest_idle = region;
+    while (older != NULL && older->idle_since > region->idle_since) older = older->older;
+    region->older = older;
+    region->newer = older != NULL ? older->newer : pool->oldest_idle;
+    *(older != NULL ? &older->newer : &pool->oldest_idle) = region;
+    *(region->newer != NULL ? &region->newer->older : &pool->newest_idle) = region;
 }
 
 void tarn__region_enter(tarn_pool *pool, tarn__region *region)
@@ -323,7 +340,7 @@ tarn__block *tarn__carve(tarn_pool *pool, tarn__bucket *bucket, size_t capacity)
 tarn__block *tarn__carve_alone(tarn_pool *pool, size_t capacity)
 {
     tarn__block *block = take_record(pool);
-    tarn__region *region = block != NULL ? reserve(pool, capacity) : NULL;
+    tarn__region *region = block != NULL ? reserve_trimming(pool, capacity) : NULL;
     if (region != NULL) carve(pool, region, block, capacity, TARN__NO_BUCKET);
     else if (block != NULL) give_record(pool, block);
     return region != NULL ? block : NULL;
