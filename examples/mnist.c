@@ -217,8 +217,10 @@ static int learn(training *t, const mnist_options *o)
     print_header(t, o);
     snprintf(title, sizeof title, "mnist: %s, %s, batches of %lld", t->network,
              mnist_optimizer_name(o->optimizer), (long long)o->batch);
-    /* What memory did is told even when, and most of all when, there was too little of it. */
-    const bool trained = run(t, o, &accuracy), saved = mnist_memory_save(t->tm, o, title);
+    /* What memory did is told also when, and most of all when, there was too little of it. */
+    const bool trained = run(t, o, &accuracy);
+    const bool telling = trained || tarn_error_code(t->tm) == TARN_ENOMEM;
+    const bool saved = !telling || mnist_memory_save(t->tm, o, title);
     return trained && saved && report(t, o, accuracy) ? 0 : 1;
 }
 

@@ -223,9 +223,9 @@ static int print_help(void)
             printf("  %s %s", flags[i].name, flags[i].value != NULL ? flags[i].value : "");
         printf("%*s%s\n", 26 - width, "", flags[i].help);
     }
-    printf("\nWithout --data, MNIST is looked for in $TARN_MNIST_DIR and in data/mnist; if it is "
-           "in neither,\n"
-           "digits are drawn. scripts/get-mnist downloads it.\n");
+    printf(
+        "\nWithout --data, MNIST is looked for in $TARN_MNIST_DIR or, where that is not set, in\n"
+        "data/mnist; if that does not exist, digits are drawn. scripts/get-mnist downloads it.\n");
     return fflush(stdout) == 0 ? 0 : 1;
 }
 

@@ -166,7 +166,10 @@ for arguments in "--batch 128" "--batch 19999 --optimizer sgd --hidden 32,16"; d
     [[ $enough =~ ^[1-9][0-9]*$ && $((enough % 65536)) -eq 0 ]] || fail "a dry run found '$enough'"
     echo "$arguments: a capacity of $enough bytes suffices, $((enough - 65536)) do not"
     run 0 "$@" --epochs 2 --max-capacity "$enough"
-    breaks 1 "(max_capacity $((enough - 65536)), " "$@" --epochs 2 --max-capacity "$((enough - 65536))" --events file
+    breaks 1 "(max_capacity $((enough - 65536)), " "$@" --epochs 2 --max-capacity "$((enough - 65536))"
+    # What memory did until then is written all the same.
+    run 1 "$@" --epochs 2 --max-capacity "$((enough - 65536))" --events "$work/failed.csv"
+    grep -q '^[0-9]*,fail,' "$work/failed.csv" || fail "the failure is not among the events: $*"
 done
 refuses 1 "out of memory" --epochs 1 --max-capacity 1K --memory-report file
 refuses 1 "out of memory" --epochs 1 --max-capacity 1 --memory-report file

@@ -768,7 +768,7 @@ static void phases_are_32_deep_at_most(void **state)
 
     const tarn_phase named = tarn_phase_begin(f->tm, "a name that is longer than 31 bytes are");
     assert_string_equal(tarn_phase_end(named).name, "a name that is longer than 31 b");
-    assert_string_equal(tarn_phase_end(tarn_phase_begin(f->tm, NULL)).name, "");
+    assert_string_equal(tarn_phase_end(tarn_phase_begin(f->tm, NULL)).name, "unnamed");
     assert_int_equal(tarn_phase_end(tarn_phase_begin(NULL, "x")).calls, 0);
 }
 

@@ -48,8 +48,11 @@ static void name_owners(const tarn_pool *pool, char text[320])
 static const char *knob(const tarn_pool *pool, size_t cap, size_t reserved, size_t bytes)
 {
     if (TARN__GET(pool->injected)) return "the failure was injected with tarn_pool_inject_faults";
-    if (reserved > cap || tarn_pool_block_capacity(bytes) > cap - reserved)
+    if (reserved > cap || tarn_pool_block_capacity(bytes) > cap - reserved) {
+        if (strstr(pool->overrides.text, "from TARN_POOL_MAX_CAPACITY") != NULL)
+            return "raise max_capacity, which TARN_POOL_MAX_CAPACITY sets in the environment";
         return "raise max_capacity, or hold less: smaller batches, inner scopes";
+    }
     if (pool->system.reserve != tarn__system_default.reserve)
         return "where the pool gets its memory there is no more: give it a larger arena, or hold "
                "less";

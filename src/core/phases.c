@@ -92,7 +92,7 @@ tarn_phase tarn__phase_open(tarn_manager *tm, const char *name)
 tarn_phase tarn_phase_begin(tarn_manager *tm, const char *name)
 {
     if (tm == NULL) return (tarn_phase){ 0 };
-    return tarn__phase_open(tm, name != NULL ? name : "");
+    return tarn__phase_open(tm, name != NULL && name[0] != '\0' ? name : "unnamed");
 }
 
 /* Adds one time to the figures of a name. */

@@ -58,6 +58,11 @@ tarn_optimizer *tarn__optimizer_create(tarn_module *module, const tarn__optimize
 {
     if (module == NULL) return NULL;
     tarn_manager *tm = module->object.manager;
+    if (module->frozen) {
+        (void)tarn__fail(tm, TARN_ESTATE, "%s: %s is frozen: nothing of it can be trained",
+                         kind->name, module->label);
+        return NULL;
+    }
     const size_t n = (size_t)tarn_module_parameter_count(module);
     if (n == 0) {
         (void)tarn__fail(tm, TARN_ESTATE, "%s: the module has no parameters", kind->name);
