@@ -719,6 +719,22 @@ static void long_messages_are_cut(void **state)
 
 /* ---- managers and pools */
 
+static void a_manager_takes_options_for_its_own_pool(void **state)
+{
+    check_fixture *f = *state;
+    const tarn_pool_options capped = { .max_capacity = 1 << 20 };
+    const tarn_pool_options wrong = { .growth_factor = 0.5 };
+    tarn_manager *tm = tarn_manager_create(&(tarn_manager_options){ .pool_options = &capped });
+    assert_non_null(tm);
+    assert_int_equal(tarn_pool_get_options(tarn_manager_pool(tm)).max_capacity, 1 << 20);
+    assert_null(tarn_empty(tm, TARN_U8, TARN_SHAPE(2 << 20)));
+    check_error_part(tm, TARN_ENOMEM, "max_capacity 1048576");
+    assert_int_equal(tarn_manager_destroy(tm), 0);
+    assert_null(tarn_manager_create(&(tarn_manager_options){ .pool_options = &wrong }));
+    assert_null(
+        tarn_manager_create(&(tarn_manager_options){ .pool = f->pool, .pool_options = &capped }));
+}
+
 static void managers_share_a_pool(void **state)
 {
     check_fixture *f = *state;
@@ -877,6 +893,7 @@ int main(void)
         WITH_MANAGER(statistics_print_and_parse),
         cmocka_unit_test(the_first_error_is_kept),
         WITH_MANAGER(long_messages_are_cut),
+        WITH_MANAGER(a_manager_takes_options_for_its_own_pool),
         WITH_MANAGER(managers_share_a_pool),
         cmocka_unit_test(a_manager_makes_its_own_pool),
         WITH_MANAGER(destroy_names_what_was_retained),

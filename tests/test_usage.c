@@ -907,6 +907,37 @@ static void steady_training_never_complains(void **state)
     check_status(tarn_expect_steady(NULL), TARN_EARG);
 }
 
+static void others_on_the_pool_do_not_disturb_a_steady_state(void **state)
+{
+    check_fixture *f = *state;
+    tarn_manager *second = tarn_manager_create(&(tarn_manager_options){ .pool = f->pool });
+    for (int step = 0; step < 10; step++) {
+        {
+            TARN_SCOPE(f->tm);
+            (void)tarn_ones(f->tm, TARN_F32, TARN_SHAPE(100));
+        }
+        if (step >= 2) check_status(tarn_expect_steady(f->tm), TARN_OK);
+        tarn_manager *other = tarn_manager_create(&(tarn_manager_options){ .pool = f->pool });
+        (void)tarn_ones(second, TARN_F32, TARN_SHAPE(100000 + 10000 * step));
+        assert_int_equal(tarn_manager_destroy(other), 0);
+    }
+    assert_int_equal(tarn_manager_destroy(second), 0);
+}
+
+static void a_leaked_block_is_named(void **state)
+{
+    check_fixture *f = *state;
+    tarn_block blocks[4];
+    for (int i = 0; i < 4; i++)
+        check_status(tarn_pool_acquire(f->pool, 100, TARN_ZEROED, &blocks[i]), TARN_OK);
+    check_status(tarn_pool_release(f->pool, blocks[3]), TARN_OK);
+    check_status(tarn_expect_steady(f->tm), TARN_OK);
+    check_status(tarn_pool_acquire(f->pool, 100, TARN_ZEROED, &blocks[3]), TARN_OK);
+    check_status(tarn_expect_steady(f->tm), TARN_ESTATE);
+    check_error_part(f->tm, TARN_ESTATE, "a block of tarn_pool_acquire was not released");
+    for (int i = 0; i < 4; i++) check_status(tarn_pool_release(f->pool, blocks[i]), TARN_OK);
+}
+
 static void a_leak_is_named(void **state)
 {
     check_fixture *f = *state;
@@ -1024,6 +1055,8 @@ int main(void)
         WITH_MANAGER(statistics_are_subtracted),
         WITH_MANAGER(json_holds_every_figure_of_both),
         WITH_MANAGER(steady_training_never_complains),
+        WITH_MANAGER(others_on_the_pool_do_not_disturb_a_steady_state),
+        WITH_MANAGER(a_leaked_block_is_named),
         WITH_MANAGER(a_leak_is_named),
         WITH_MANAGER(a_leak_inside_a_layer_names_its_path),
         WITH_MANAGER(a_growing_tape_is_named),

@@ -60,24 +60,28 @@ static tarn__steady measure(const tarn_manager *tm)
     };
 }
 
+/* What the figures alone do not say. */
+static const char *remark(const growth *g, const tarn__steady *before, const tarn__steady *now)
+{
+    if (g->n > 0) return g->n > NAMED ? " and more" : "";
+    if (now->live > before->live) return "; a block of tarn_pool_acquire was not released";
+    if (now->system_allocations > before->system_allocations)
+        return "; shapes seen for the first time are carved from new memory";
+    return "";
+}
+
 static tarn_status report(tarn_manager *tm, const tarn__steady *before, const tarn__steady *now)
 {
     growth g = { .after = before->sequence };
     (void)tarn_manager_each_tensor(tm, name_grown, &g);
-    const bool named = g.n > 0;
     return tarn__fail(
         tm, TARN_ESTATE,
-        "tarn_expect_steady: since the last call: tensors %+lld, bytes %+lld, blocks %+lld, "
-        "recorded "
-        "operations %+lld, system allocations %+lld%s%s%s",
+        "tarn_expect_steady: since the last call: tensors %+lld, bytes %+lld, blocks "
+        "%+lld, recorded operations %+lld, system allocations %+lld%s%s%s",
         (long long)(now->handles - before->handles), (long long)(now->usage - before->usage),
         (long long)(now->live - before->live), (long long)(now->tape_length - before->tape_length),
         (long long)(now->system_allocations - before->system_allocations),
-        named ? "; new and alive: " : "", g.text,
-        named ? g.n > NAMED ? " and more" : ""
-        : now->system_allocations > before->system_allocations
-            ? "; shapes seen for the first time are carved from new memory"
-            : "");
+        g.n > 0 ? "; new and alive: " : "", g.text, remark(&g, before, now));
 }
 
 tarn_status tarn_expect_steady(tarn_manager *tm)
