@@ -199,11 +199,6 @@ static inline void tarn__manager_step(tarn_manager *tm) { tarn__cache_step(tm->c
 /* Told of the end of a manager, in case it is the default one. */
 void tarn__default_manager_ends(const tarn_manager *tm);
 
-/* Records of the library's objects: zeroed memory from the pool's system,
- * counted as metadata. */
-void *tarn__records_alloc(tarn_pool *pool, size_t bytes);
-void tarn__records_free(tarn_pool *pool, void *record, size_t bytes);
-
 /* A zeroed object of `bytes` bytes registered with the manager, or NULL with
  * TARN_ENOMEM held. */
 void *tarn__object_new(tarn_manager *tm, size_t bytes, void (*destroy)(tarn__object *));

@@ -352,8 +352,4 @@ void tarn__system_give(tarn_pool *pool, void *memory, size_t bytes);
 /* The same for a report, that is about to be given back. */
 void *tarn__report_take(tarn_pool *pool, size_t bytes);
 
-/* The same for those who do not hold the lock. */
-void *tarn__records_alloc(tarn_pool *pool, size_t bytes);
-void tarn__records_free(tarn_pool *pool, void *record, size_t bytes);
-
 #endif

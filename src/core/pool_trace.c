@@ -193,9 +193,8 @@ static void copy_regions(const tarn_pool *pool, tarn__trace *t)
     }
 }
 
-tarn_status tarn__trace_take(const tarn_pool *constant, tarn__trace *out)
+static tarn_status take(tarn_pool *pool, tarn__trace *out)
 {
-    tarn_pool *pool = (tarn_pool *)constant; /* the lock is not part of what is constant */
     tarn__trace t = { 0 };
     bool ok = true;
     tarn__pool_lock(pool);
@@ -225,13 +224,20 @@ tarn_status tarn__trace_take(const tarn_pool *constant, tarn__trace *out)
     return ok ? TARN_OK : TARN_ENOMEM;
 }
 
-void tarn__trace_end(const tarn_pool *constant, tarn__trace *trace)
+/* The lock, and memory for the copy, are not part of what is constant. */
+tarn_status tarn__trace_take(const tarn_pool *pool, tarn__trace *out)
 {
-    tarn_pool *pool = (tarn_pool *)constant;
+    return take((tarn_pool *)pool, out);
+}
+
+static void end(tarn_pool *pool, tarn__trace *trace)
+{
     tarn__pool_lock(pool);
     end_copies(pool, trace);
     tarn__pool_unlock(pool);
 }
+
+void tarn__trace_end(const tarn_pool *pool, tarn__trace *trace) { end((tarn_pool *)pool, trace); }
 
 size_t tarn__pool_report_options(const tarn_pool *pool, char *text, size_t size)
 {

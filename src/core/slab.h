@@ -9,6 +9,11 @@
 
 #include <tarn/pool.h>
 
+/* Records of the library's objects: zeroed memory from the pool's system,
+ * counted as metadata. */
+void *tarn__records_alloc(tarn_pool *pool, size_t bytes);
+void tarn__records_free(tarn_pool *pool, void *record, size_t bytes);
+
 typedef struct tarn__slab {
     tarn_pool *pool;     /* whose system the chunks come from, and whose metadata they count as */
     size_t record_bytes; /* a multiple of 16 */
