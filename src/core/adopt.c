@@ -88,8 +88,7 @@ tarn_tensor *tarn_borrow(tarn_manager *tm, tarn_tensor *t)
 
 /* ---- plain creation */
 
-/* The size stands before the elements, 64 bytes ahead, so that release can tell
- * it. */
+/* The size stands before the elements, 64 bytes ahead, so that release can tell it. */
 enum { HEAD = 64 };
 
 static void free_plain(void *context, void *data)

@@ -77,8 +77,7 @@ enum {
     TARN__WIPED = 64
 };
 
-/* What one tag's blocks take in one cache; negative where another cache
- * released them. */
+/* What one tag's blocks take in one cache; negative where another cache released them. */
 typedef struct tarn__tag_count {
     _Atomic int64_t live, peak, at_peak; /* bytes of blocks */
     _Atomic int64_t at_past;             /* common only: of the pool's peak before a cache left */
@@ -161,13 +160,11 @@ static inline size_t tarn__cache_held(const tarn__cache *cache)
 
 /* Makes a cache known to its pool; NULL if memory is short. Takes the lock. */
 tarn__cache *tarn__cache_join(tarn_pool *pool);
-/* Gives its blocks to the pool, its counts to the pool's own, and ends it.
- * Takes the lock. */
+/* Gives its blocks to the pool, its counts to the pool's own, and ends it. Takes the lock. */
 void tarn__cache_leave(tarn__cache *cache);
 
-/* Acquire and release with everything that the quick path leaves out; by the
- * owner. On failure (TARN_ENOMEM, TARN_EOVERFLOW) nothing but counts has
- * changed. */
+/* Acquire and release with everything that the quick path leaves out; by the owner. On failure
+ * (TARN_ENOMEM, TARN_EOVERFLOW) nothing but counts has changed. */
 tarn_status tarn__cache_acquire_slow(tarn__cache *cache, size_t bytes, uint32_t tag,
                                      tarn__block **out);
 tarn_status tarn__cache_release_slow(tarn__cache *cache, tarn__block *block);
@@ -195,8 +192,7 @@ void tarn__block_zero(tarn__cache *cache, tarn__block *block);
 /* Notes that all of them may hold something. */
 void tarn__block_mark_dirty(tarn__block *block);
 
-/* Books a block in use as if the direct callers of the pool had acquired it.
- * Takes the lock. */
+/* Books a block in use as if the direct callers of the pool had acquired it. Takes the lock. */
 void tarn__cache_hand_over(tarn__cache *cache, tarn__block *block);
 
 /* Gives a block in use another tag. */
@@ -230,8 +226,8 @@ static inline void tarn__cache_exit(tarn__cache *cache)
     atomic_store_explicit(&cache->busy, 0, memory_order_release);
 }
 
-/* Lets the owner work on the cache in any case; returns whether it has the
- * pool's lock for it, to be handed to tarn__cache_close. */
+/* Lets the owner work on the cache in any case; returns whether it has the pool's lock for it, to
+ * be handed to tarn__cache_close. */
 bool tarn__cache_open(tarn__cache *cache);
 void tarn__cache_close(tarn__cache *cache, bool locked);
 
@@ -314,8 +310,7 @@ static inline void tarn__cache_count_in(tarn__cache *cache, tarn__block *block)
     tarn__block_forgotten(cache->pool, block->data, capacity);
 }
 
-/* A block that the cache has, or NULL. It calls nothing, so that callers need
- * no frame for it. */
+/* A block that the cache has, or NULL. It calls nothing, so that callers need no frame for it. */
 static inline tarn__block *tarn__cache_quick_acquire(tarn__cache *cache, size_t bytes, uint32_t tag)
 {
     tarn__block *block = NULL;
@@ -333,9 +328,8 @@ static inline tarn__block *tarn__cache_quick_acquire(tarn__cache *cache, size_t 
     return block;
 }
 
-/* Keeps a block in use as a free one; false if that is not to be: the lock is
- * needed, the cache would hold more than its share, or this was the peak and is
- * to be noted first. */
+/* Keeps a block in use as a free one; false if that is not to be: the lock is needed, the cache
+ * would hold more than its share, or this was the peak and is to be noted first. */
 static inline bool tarn__cache_quick_release(tarn__cache *cache, tarn__block *block)
 {
     bool done = false;
@@ -354,8 +348,7 @@ static inline bool tarn__cache_quick_release(tarn__cache *cache, tarn__block *bl
     return done;
 }
 
-/* Acquires; the block is not zeroed. On failure *out is NULL and nothing but
- * counts has changed. */
+/* Acquires; the block is not zeroed. On failure *out is NULL and nothing but counts has changed. */
 static inline tarn_status tarn__cache_acquire(tarn__cache *cache, size_t bytes, uint32_t tag,
                                               tarn__block **out)
 {
@@ -363,8 +356,7 @@ static inline tarn_status tarn__cache_acquire(tarn__cache *cache, size_t bytes, 
     return *out != NULL ? TARN_OK : tarn__cache_acquire_slow(cache, bytes, tag, out);
 }
 
-/* Releases a block in use. Fails: TARN_ECORRUPT, with the block released, by
- * full checking. */
+/* Releases a block in use. Fails: TARN_ECORRUPT, with the block released, by full checking. */
 static inline tarn_status tarn__cache_release(tarn__cache *cache, tarn__block *block)
 {
     if (tarn__cache_quick_release(cache, block)) return TARN_OK;

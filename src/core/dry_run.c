@@ -54,8 +54,7 @@ static tarn_status run(const dry_run *d, size_t cap, tarn_pool_stats *stats)
     return status;
 }
 
-/* Halves the distance between a cap that suffices and one that does not, until
- * it is one grain. */
+/* Halves the distance between a cap that suffices and one that does not, until it is one grain. */
 static void search(const dry_run *d, tarn_dry_run_result *out)
 {
     tarn_pool_stats stats;

@@ -112,8 +112,7 @@ static void tell_unreleased(const tarn_manager *tm, const tarn_tensor *t)
     tm->on_unreleased(tm->context, line);
 }
 
-/* Ends one list of handles; those that tarn_retain holds are reported and
- * counted. */
+/* Ends one list of handles; those that tarn_retain holds are reported and counted. */
 static size_t end_handles(tarn_manager *tm, tarn_tensor **list)
 {
     size_t unreleased = 0;

@@ -17,28 +17,27 @@ typedef struct tarn__frame {
     bool no_grad;
 } tarn__frame;
 
-/* What the tape does for operations and scopes. Installed by the tape when the
- * first leaf is made; until then nothing is recorded. */
+/* What the tape does for operations and scopes. Installed by the tape when the first leaf is made;
+ * until then nothing is recorded. */
 struct tarn__op;
 struct tarn__attr;
 typedef struct tarn__recorder {
-    /* Records that `op` made `out` from `in`. On failure (memory) nothing is
-     * recorded and the error is held. */
+    /* Records that `op` made `out` from `in`. On failure (memory) nothing is recorded and the error
+     * is held. */
     tarn_status (*record)(tarn_manager *tm, const struct tarn__op *op, tarn_tensor *const *in,
                           tarn_tensor *out, const struct tarn__attr *attr);
     uint64_t (*mark)(const tarn_manager *tm);
-    /* Forgets what was recorded after `mark`, unless something it computed now
-     * belongs to a scope above `depth`. */
+    /* Forgets what was recorded after `mark`, unless something it computed now belongs to a scope
+     * above `depth`. */
     void (*truncate)(tarn_manager *tm, uint64_t mark, uint32_t depth);
-    /* Told of a tensor to which only the recorded operation that made it still
-     * refers. */
+    /* Told of a tensor to which only the recorded operation that made it still refers. */
     void (*orphan)(tarn_tensor *out);
     uint64_t (*length)(const tarn_manager *tm);
     void (*destroy)(tarn_manager *tm);
 } tarn__recorder;
 
-/* Something that lives as long as the manager unless destroyed before: modules,
- * optimisers, loaders. First member of each. */
+/* Something that lives as long as the manager unless destroyed before: modules, optimisers,
+ * loaders. First member of each. */
 typedef struct tarn__object {
     struct tarn__object *prev, *next;
     tarn_manager *manager;
@@ -125,13 +124,12 @@ struct tarn_manager {
     tarn_manager_stats stats;
 };
 
-/* Holds an error, if none is held yet, and tells the callback; the text is
- * printf's, without a final newline. Returns code. */
+/* Holds an error, if none is held yet, and tells the callback; the text is printf's, without a
+ * final newline. Returns code. */
 tarn_status tarn__fail(tarn_manager *tm, tarn_status code, const char *format, ...)
     TARN_PRINTF(3, 4);
 
-/* Holds TARN_ENOMEM with the pool's figures: "what: 400 bytes not to be had (in
- * use ..., cached
+/* Holds TARN_ENOMEM with the pool's figures: "what: 400 bytes not to be had (in use ..., cached
  * ..., cap ...)". */
 tarn_status tarn__fail_memory(tarn_manager *tm, const char *what, size_t bytes);
 
@@ -167,8 +165,7 @@ static inline uint32_t tarn__tag_here(tarn_manager *tm)
 /* Forgets the addresses of texts that are about to end. */
 void tarn__places_forget(tarn_manager *tm);
 
-/* Says where what is made from now on comes from, until tarn__leave_place with
- * what it returned. */
+/* Says where what is made from now on comes from, until tarn__leave_place with what it returned. */
 static inline tarn__place tarn__enter_place(tarn_manager *tm, const char *operation, tarn_kind kind)
 {
     const tarn__place before = tm->place;
@@ -179,8 +176,7 @@ static inline tarn__place tarn__enter_place(tarn_manager *tm, const char *operat
 
 static inline void tarn__leave_place(tarn_manager *tm, tarn__place before) { tm->place = before; }
 
-/* The tag of what t's memory was made as, with another kind; 0 where nobody
- * counts by tag. */
+/* The tag of what t's memory was made as, with another kind; 0 where nobody counts by tag. */
 uint32_t tarn__tag_like(const tarn_tensor *t, tarn_kind kind);
 
 /* Gives t's memory this kind, if it was an activation. */
@@ -199,8 +195,7 @@ static inline void tarn__manager_step(tarn_manager *tm) { tarn__cache_step(tm->c
 /* Told of the end of a manager, in case it is the default one. */
 void tarn__default_manager_ends(const tarn_manager *tm);
 
-/* A zeroed object of `bytes` bytes registered with the manager, or NULL with
- * TARN_ENOMEM held. */
+/* A zeroed object of `bytes` bytes registered with the manager, or NULL with TARN_ENOMEM held. */
 void *tarn__object_new(tarn_manager *tm, size_t bytes, void (*destroy)(tarn__object *));
 /* Unregisters it and frees its record. */
 void tarn__object_free(tarn__object *object);

@@ -159,14 +159,14 @@ struct tarn_pool {
     size_t n_users;        /* managers */
 };
 
-/* ---- lock, and stopping the caches (cache.c) */
+/* ---- lock, and stopping the caches (pool_lock.c) */
 
 void tarn__pool_lock(tarn_pool *pool);
 /* Also shares the room for cached bytes out among the caches anew. */
 void tarn__pool_unlock(tarn_pool *pool);
 
-/* Under the lock: makes every cache stay away, so that its blocks and counters
- * may be written, until the unlock. */
+/* Under the lock: makes every cache stay away, so that its blocks and counters may be written,
+ * until the unlock. */
 void tarn__pool_stop(tarn_pool *pool);
 
 /* Under the lock, stopped: moves every block of every cache, and the
@@ -174,15 +174,29 @@ void tarn__pool_stop(tarn_pool *pool);
  */
 void tarn__pool_gather(tarn_pool *pool);
 
+/* Stops the caches and gathers. */
+void tarn__pool_call_back(tarn_pool *pool);
+
+/* Moves the blocks of a cache that were released at or before `mark` into their buckets, the
+ * longest unused first; and one that is in no list. */
+void tarn__cache_flush(tarn__cache *cache, uint64_t mark);
+void tarn__block_to_bucket(tarn_pool *pool, tarn__block *block);
+
+/* Makes room for counts of a tag; false if memory is short. */
+bool tarn__cache_grow_tags(tarn__cache *cache, uint32_t tag);
+
+/* Bytes of free blocks in all caches. */
+size_t tarn__pool_held(const tarn_pool *pool);
+
 /* ---- classes and buckets (buckets.c) */
 
-/* The class that serves `quanta` >= 1 quanta, in constant time, and its
- * capacity in quanta; TARN__N_CLASSES if none does. */
+/* The class that serves `quanta` >= 1 quanta, in constant time, and its capacity in quanta;
+ * TARN__N_CLASSES if none does. */
 unsigned tarn__class_of(size_t quanta);
 size_t tarn__class_quanta(unsigned class_index);
 
-/* The capacity of a block of its own for `bytes` > SMALL_MAX: whole quanta,
- * whole pages from 2 MiB on; 0 if it overflows. */
+/* The capacity of a block of its own for `bytes` > SMALL_MAX: whole quanta, whole pages from 2 MiB
+ * on; 0 if it overflows. */
 static inline size_t tarn__large_capacity(const tarn_pool *pool, size_t bytes)
 {
     return tarn__large_rounded(pool->shift, bytes);
@@ -192,28 +206,27 @@ static inline size_t tarn__large_capacity(const tarn_pool *pool, size_t bytes)
 tarn__bucket *tarn__dynamic_find(tarn_pool *pool, size_t capacity);
 /* The same, made if need be; NULL if all are taken. */
 tarn__bucket *tarn__dynamic_make(tarn_pool *pool, size_t capacity);
-/* Takes back the making of the bucket made last. (No other entry of the table
- * was probed past its slot.) */
+/* Takes back the making of the bucket made last. (No other entry of the table was probed past its
+ * slot.) */
 void tarn__dynamic_drop_last(tarn_pool *pool, tarn__bucket *bucket);
 
 /* Puts a free block into its bucket, or takes it out. */
 void tarn__bucket_push(tarn_pool *pool, tarn__block *block);
 void tarn__bucket_remove(tarn_pool *pool, tarn__block *block);
 
-/* The smallest free block of another bucket that holds `bytes` and wastes at
- * most an eighth of it, or NULL. */
+/* The smallest free block of another bucket that holds `bytes` and wastes at most an eighth of it,
+ * or NULL. */
 tarn__block *tarn__bucket_search(tarn_pool *pool, size_t bytes, unsigned class_index,
                                  bool *rejected);
 
-/* Where neither cap nor system allow more: any free small block that holds a
- * small request, or NULL. */
+/* Where neither cap nor system allow more: any free small block that holds a small request, or
+ * NULL. */
 tarn__block *tarn__bucket_last_resort(tarn_pool *pool, size_t bytes, unsigned class_index);
 
 /* ---- regions (regions.c) */
 
-/* A new block of `capacity` bytes for a bucket, out of it, or NULL when cap or
- * system refuse even after giving back idle regions; nothing has changed then
- * but what is cached. */
+/* A new block of `capacity` bytes for a bucket, out of it, or NULL when cap or system refuse even
+ * after giving back idle regions; nothing has changed then but what is cached. */
 tarn__block *tarn__carve(tarn_pool *pool, tarn__bucket *bucket, size_t capacity);
 
 /* The same with a region of its own and no bucket, for pass-through. */
@@ -226,9 +239,8 @@ bool tarn__reserve_initial(tarn_pool *pool);
 void tarn__region_enter(tarn_pool *pool, tarn__region *region);
 void tarn__region_leave(tarn_pool *pool, tarn__region *region);
 
-/* Gives idle regions back, the longest idle first, until at most keep_bytes are
- * cached; with idle_before, only those idle since before that step. Returns the
- * bytes given back. */
+/* Gives idle regions back, the longest idle first, until at most keep_bytes are cached; with
+ * idle_before, only those idle since before that step. Returns the bytes given back. */
 size_t tarn__trim(tarn_pool *pool, size_t keep_bytes, uint64_t idle_before);
 
 /* Gives everything back, blocks in use included. */
@@ -259,14 +271,13 @@ static inline unsigned char *tarn__block_data(const tarn_pool *pool, const tarn_
 /* Bytes not in use, as far as known: exact while no other cache works. */
 size_t tarn__pool_cached(const tarn_pool *pool);
 
-/* The pool's peaks: sums over its caches, or what they were before some left;
- * *past tells which. */
+/* The pool's peaks: sums over its caches, or what they were before some left; *past tells which. */
 tarn__peaks tarn__pool_peaks(const tarn_pool *pool, bool *past);
 /* Keeps them from passing with a cache that is about to leave. */
 void tarn__pool_note_past(tarn_pool *pool);
 
-/* Notes what may have been cached at most since this was last called, by the
- * owner of `own` (or NULL); to be called before what is reserved changes. */
+/* Notes what may have been cached at most since this was last called, by the owner of `own` (or
+ * NULL); to be called before what is reserved changes. */
 void tarn__pool_note_cached(tarn_pool *pool, tarn__cache *own);
 
 /* The statistics; the lock is held and the caches are stopped. */
@@ -283,17 +294,14 @@ size_t tarn__cache_limit(const tarn_pool *pool);
 
 /* ---- checking (checked.c) */
 
-/* Fills the red zones, and with a pattern the bytes that are not to read as
- * zero. */
+/* Fills the red zones, and with a pattern the bytes that are not to read as zero. */
 void tarn__checked_acquire(const tarn_pool *pool, tarn__block *block);
 /* Verifies the red zones of a block in use; tells and counts what is wrong. */
 bool tarn__checked_zones(tarn_pool *pool, const tarn__block *block);
-/* The same of the pattern in a block that waits; on release it is written and
- * the block waits. */
+/* The same of the pattern in a block that waits; on release it is written and the block waits. */
 void tarn__checked_release(tarn_pool *pool, tarn__block *block);
 bool tarn__checked_pattern(tarn_pool *pool, const tarn__block *block);
-/* Lets blocks out of quarantine, into their buckets, until at most `keep` bytes
- * wait. */
+/* Lets blocks out of quarantine, into their buckets, until at most `keep` bytes wait. */
 void tarn__quarantine_drain(tarn_pool *pool, size_t keep);
 /* Tells on_mistake, and keeps the text for the statistics; printf's. */
 void tarn__mistake(tarn_pool *pool, const char *format, ...) TARN_PRINTF(2, 3);
@@ -308,8 +316,7 @@ static inline tarn__tag *tarn__tag_at(const tarn_pool *pool, uint32_t tag)
                                  memory_order_acquire)[tag % TARN__TAGS_PER_CHUNK];
 }
 
-/* The tag of a place, made if need be; 0 if memory or numbers are short. Takes
- * the lock. */
+/* The tag of a place, made if need be; 0 if memory or numbers are short. Takes the lock. */
 uint32_t tarn__tag_intern(tarn_pool *pool, const char *path, const char *operation, tarn_kind kind);
 
 /* The tag of the same place with another kind. Takes the lock the first time.
@@ -344,8 +351,7 @@ void tarn__default_pool_ends(const tarn_pool *pool);
 
 /* ---- memory for records */
 
-/* Bytes from the pool's system, zeroed, counted but not capped; the lock is
- * held. */
+/* Bytes from the pool's system, zeroed, counted but not capped; the lock is held. */
 void *tarn__system_take(tarn_pool *pool, size_t bytes);
 void tarn__system_give(tarn_pool *pool, void *memory, size_t bytes);
 

@@ -264,8 +264,7 @@ static void count_blocks(const tarn_pool *pool)
                 tarn__tag_at(pool, b->tag)->live_blocks++;
 }
 
-/* Puts a row where it belongs among those that hold more, if it is among the
- * first n. */
+/* Puts a row where it belongs among those that hold more, if it is among the first n. */
 static void insert_row(tarn_tag_usage *rows, size_t n, size_t filled, const tarn_tag_usage *row)
 {
     size_t i = filled;
@@ -307,9 +306,8 @@ static void add_bucket_block(tarn_bucket_usage *row, const tarn__block *b)
     row->acquired += b->generation - b->first_generation;
 }
 
-/* Rows lie in the order of their capacity, a class before a dynamic bucket; the
- * last one gives way where there is no room. It does not come back: those
- * before it never leave. */
+/* Rows lie in the order of their capacity, a class before a dynamic bucket; the last one gives way
+ * where there is no room. It does not come back: those before it never leave. */
 static size_t row_for(tarn_bucket_usage *rows, size_t *n, size_t room, const tarn__block *b)
 {
     const bool is_dynamic = b->bucket >= TARN__N_CLASSES;

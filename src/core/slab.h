@@ -9,8 +9,7 @@
 
 #include <tarn/pool.h>
 
-/* Records of the library's objects: zeroed memory from the pool's system,
- * counted as metadata. */
+/* Records of the library's objects: zeroed memory from the pool's system, counted as metadata. */
 void *tarn__records_alloc(tarn_pool *pool, size_t bytes);
 void tarn__records_free(tarn_pool *pool, void *record, size_t bytes);
 
