@@ -20,8 +20,8 @@
  * released in another thread than the one that acquired it. The statistics are sums over all
  * threads, exact when no call is in flight; peaks are exact while one manager alone uses the
  * pool (and those of `reserved` always); with several, direct calls beside it, or blocks taken out
- * of tensors, they are upper bounds. Two threads that release the same block
- * at the same moment are the one mistake that may go unnoticed. */
+ * of tensors, they are upper bounds. Two threads that release the same block at the same moment are
+ * the one mistake that may go unnoticed. */
 #ifndef TARN_POOL_H
 #define TARN_POOL_H
 
@@ -51,15 +51,12 @@ typedef enum tarn_pool_mode {
                          checkers, which see each as if malloc had made it */
 } tarn_pool_mode;
 
-typedef enum tarn_checking {
-    TARN_CHECK_LIGHT, /* double, stale and foreign releases are recognised. Cost: none to speak of
-                       */
-    TARN_CHECK_FULL /* also: red zones around each block, 64 bytes or one alignment wide, a pattern
-                       in uninitialised memory (0xFF: NaN as a float) and another in released
-                       memory, blocks that wait before they are reused, handles that are never
-                       reused. Cost: 128 bytes and two passes   over the memory a block; handles
-                       take memory until the manager ends */
-} tarn_checking;
+/* Light checking recognises double, stale and foreign releases, at no cost to speak of. Full
+ * checking adds red zones around each block, 64 bytes or one alignment wide, a pattern in
+ * uninitialised memory (0xFF: NaN as a float) and another in released memory, blocks that wait
+ * before they are reused, and handles that are never reused. It costs two red zones and two passes
+ * over the memory of each block, and a handle's memory stays taken until its manager ends. */
+typedef enum tarn_checking { TARN_CHECK_LIGHT, TARN_CHECK_FULL } tarn_checking;
 
 typedef enum tarn_zero_policy {
     TARN_ZERO_ON_DEMAND, /* zeros of a tensor are written when somebody reads or changes them */
@@ -84,16 +81,15 @@ typedef struct tarn_pool_options {
                              was in use; TARN_NONE: nothing is cached. Less: more system calls */
     size_t alignment;     /* of every block, a power of two from 64 to 2 MiB; 0: 64. Blocks are
                              multiples of it */
-    size_t
-        decay_steps; /* cached memory that was not used for this many steps (of an optimiser, or
-                        calls of tarn_pool_step), or up to a quarter more, goes back to the system;
-                        0: 64 steps, as far as more than 64 MiB are cached; TARN_UNLIMITED: never */
+    size_t decay_steps;   /* cached memory that was not used for so many steps (of an optimiser, or
+                             calls of tarn_pool_step), or a quarter more, goes back; 0: 64 steps, as
+                             far as more than 64 MiB are cached; TARN_UNLIMITED: never */
     tarn_switch track_stats;    /* default on. Off: no figures by tag, and no record of what a peak
                                    was made of; limits still hold */
     tarn_huge_pages huge_pages; /* of regions of 2 MiB and more */
     tarn_zero_policy zero_policy;
     bool wipe_on_release; /* overwrite what a block held with zeros when it is released. Costs a
-                             pass over its memory; other threads' releases take the lock */
+                             pass over its memory and the lock */
     tarn_checking checking;
     tarn_pool_mode mode;
     size_t trace_events; /* the last so many events are kept for tarn_pool_write_trace; 0: none.
@@ -104,8 +100,7 @@ typedef struct tarn_pool_options {
      * releasing something or raising the cap with tarn_pool_set_max_capacity; false to let the
      * acquisition fail. `attempt` counts from 1; after 16 the acquisition fails. It may call
      * tarn_pool_ functions on this pool (an acquisition of its own that fails asks nobody), and
-     * release tensors that are not operands of the call
-     * under way. NULL: fail at once. */
+     * release tensors that are not operands of the call under way. NULL: fail at once. */
     bool (*on_out_of_memory)(void *context, tarn_pool *pool, size_t bytes, int attempt);
 
     /* Told in one line of every mistake that the pool recognises: a release that comes twice, late
