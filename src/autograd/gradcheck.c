@@ -145,8 +145,8 @@ static tarn_status run_check(check *c)
 {
     TARN_SCOPE(c->tm);
     tarn_status status = differentiate(c);
-    /* Copies of all gradients before anything is perturbed; each input's in a tensor of the scope.
-     */
+    /* Copies of all gradients before anything is perturbed; each input's in a tensor of the
+     * scope. */
     tarn_tensor *firsts = NULL;
     int64_t total = 0, at = 0;
     for (int i = 0; i < c->n; i++)

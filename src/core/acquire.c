@@ -7,9 +7,8 @@
 
 enum { OUT_OF_MEMORY_ATTEMPTS = 16 };
 
-/* The smallest block of the cache that holds `bytes` and wastes at most an
- * eighth of it, or NULL.
- */
+/* The smallest block of the cache that holds `bytes` and wastes at most an eighth of it, or
+ * NULL. */
 static tarn__block *search_cache(const tarn__cache *cache, size_t bytes, bool *rejected)
 {
     const size_t most = bytes + bytes / 8;
@@ -62,51 +61,44 @@ static tarn__block *find_free(tarn__cache *cache, size_t bytes, const tarn__buck
     return block;
 }
 
-/* The bucket of a new block for `bytes`; *made says whether it was made for it.
- */
-static tarn__bucket *bucket_for_new(tarn_pool *pool, tarn__bucket *known, size_t large,
-                                    unsigned class_index, bool *made)
+/* A new block for `bytes`, in the bucket that is known or one made for it, or NULL. */
+static tarn__block *carve_new(tarn_pool *pool, tarn__bucket *known, size_t large,
+                              unsigned class_index)
 {
-    *made = false;
-    if (known != NULL) return known;
-    tarn__bucket *bucket = tarn__dynamic_make(pool, large);
-    *made = bucket != NULL;
+    tarn__bucket *made = known == NULL ? tarn__dynamic_make(pool, large) : NULL;
+    tarn__bucket *bucket = known != NULL ? known : made;
     if (bucket == NULL && class_index < TARN__N_CLASSES) bucket = &pool->buckets[class_index];
-    return bucket;
+    tarn__block *block = bucket != NULL ? tarn__carve(pool, bucket, bucket->capacity) : NULL;
+    if (block == NULL && made != NULL) tarn__dynamic_drop_last(pool, made);
+    return block;
 }
 
 /* A free block for `bytes`, or a new one; sets *reused accordingly. The block is in no list and its
- * region knows that it is out. NULL: out of memory. */
-static tarn__block *find_block(tarn__cache *cache, size_t bytes, bool *reused)
+ * region knows that it is out. NULL: cap or system refuse. */
+static tarn__block *find_or_carve(tarn__cache *cache, size_t bytes, unsigned class_index,
+                                  bool *reused)
 {
     tarn_pool *pool = cache->pool;
-    const size_t quanta = bytes == 0 ? 1 : ((bytes - 1) >> pool->shift) + 1;
-    const unsigned class_index = tarn__class_of(quanta);
     const size_t large = bytes > TARN__SMALL_MAX ? tarn__large_capacity(pool, bytes) : 0;
     tarn__bucket *known =
         large == 0 ? &pool->buckets[class_index] : tarn__dynamic_find(pool, large);
     tarn__block *block = find_free(cache, bytes, known, class_index);
     *reused = block != NULL;
-    if (block != NULL) return block;
+    return block != NULL ? block : carve_new(pool, known, large, class_index);
+}
 
-    bool made;
-    tarn__bucket *bucket = bucket_for_new(pool, known, large, class_index, &made);
-    if (bucket == NULL) return NULL;
-    block = tarn__carve(pool, bucket, bucket->capacity);
+/* The same; where it fails, whatever lies in caches is called back and counts, too. */
+static tarn__block *find_block(tarn__cache *cache, size_t bytes, bool *reused)
+{
+    tarn_pool *pool = cache->pool;
+    const size_t quanta = bytes == 0 ? 1 : ((bytes - 1) >> pool->shift) + 1;
+    const unsigned class_index = tarn__class_of(quanta);
+    tarn__block *block = find_or_carve(cache, bytes, class_index, reused);
     if (block != NULL) return block;
-    if (made) tarn__dynamic_drop_last(pool, bucket);
-
-    /* Cap or system refuse: whatever lies in caches counts now. */
     pool->figures.retries++;
     tarn__pool_call_back(pool);
-    known = large == 0 ? &pool->buckets[class_index] : tarn__dynamic_find(pool, large);
-    block = find_free(cache, bytes, known, class_index);
-    *reused = block != NULL;
+    block = find_or_carve(cache, bytes, class_index, reused);
     if (block != NULL) return block;
-    bucket = bucket_for_new(pool, known, large, class_index, &made);
-    if (bucket != NULL) block = tarn__carve(pool, bucket, bucket->capacity);
-    if (block != NULL) return block;
-    if (made) tarn__dynamic_drop_last(pool, bucket);
     block = tarn__bucket_last_resort(pool, bytes, class_index);
     *reused = block != NULL;
     if (block != NULL) take_out(cache, block);

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * adopt.c - tensors on memory that is not the pool's, and memory taken out of
- * tensors. */
+ * adopt.c - tensors on memory that is not the pool's, and memory taken out of tensors. */
 #include <stdint.h>
 
 #include "core/manager.h"

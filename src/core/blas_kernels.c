@@ -80,8 +80,8 @@ bool tarn__blas_dispatch(const char *core)
     if (!tarn__blas_can_dispatch()) return false;
     settle_workers();
     /* setenv is acceptable here only because no other thread may be reading the environment: the
-     * caller of tarn_runtime_init has promised it, and the first manager has counted the threads.
-     */
+     * caller of tarn_runtime_init has promised it, and the first manager has counted the
+     * threads. */
     if (core != NULL && setenv(CORETYPE, core, 1) != 0) return false;
     gotoblas_dynamic_quit();
     gotoblas_dynamic_init();

@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: MIT
- * buckets.c - size classes, dynamic buckets, and the search for a block of
- * nearly the right size.
+ * buckets.c - size classes, dynamic buckets, and the search for a block of nearly the right size.
  *
- * With n the request in 64-byte quanta, classes 0 to 15 hold exactly n = 1
- * to 16. Above, each doubling has eight classes: for 2^lg < n <= 2^(lg+1) the
- * capacities are (9 + s) 2^(lg-3), s = 0 to 7, so that less than an eighth is
- * lost. */
+ * With n the request in 64-byte quanta, classes 0 to 15 hold exactly n = 1 to 16. Above, each
+ * doubling has eight classes: for 2^lg < n <= 2^(lg+1) the capacities are (9 + s) 2^(lg-3), s = 0
+ * to 7, so that less than an eighth is lost. */
 #include "core/assert.h"
 #include "core/pool.h"
 

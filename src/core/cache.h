@@ -1,21 +1,18 @@
 /* SPDX-License-Identifier: MIT
- * cache.h - the free blocks and counters of one manager or thread, and the path
- * of a block that is reused: no lock, no shared atomic.
+ * cache.h - the free blocks and counters of one manager or thread, and the path of a block that is
+ * reused: no lock, no shared atomic.
  *
- * Its owner alone works on a cache: it raises `busy`, looks whether `special`
- * is zero, does its few instructions, and lowers `busy`. Whoever holds the
- * pool's lock can stop it: he sets a bit of `special`, lets every processor see
- * that (tarn__process_barrier: one system call, which spares the owner a
- * fence), and waits until `busy` is down; then the owner, finding `special`,
- * queues for the lock. Where there is no such barrier, `special` is never zero,
- * and the owner always takes the lock.
+ * Its owner alone works on a cache: it raises `busy`, looks whether `special` is zero, does its few
+ * instructions, and lowers `busy`. Whoever holds the pool's lock can stop it: he sets a bit of
+ * `special`, lets every processor see that (tarn__process_barrier: one system call, which spares
+ * the owner a fence), and waits until `busy` is down; then the owner, finding `special`, queues for
+ * the lock. Where there is no such barrier, `special` is never zero, and the owner always takes the
+ * lock.
  *
- * Everything that is seldom wanted - tracing, full checking, injected failures,
- * pass-through - is a bit of `special`, too, and so costs nothing when it is
- * off.
+ * Everything that is seldom wanted - tracing, full checking, injected failures, pass-through - is a
+ * bit of `special`, too, and so costs nothing when it is off.
  *
- * Counters have one writer and many readers: relaxed atomics, which are plain
- * loads and stores. */
+ * Counters have one writer and many readers: relaxed atomics, which are plain loads and stores. */
 #ifndef TARN_CORE_CACHE_H
 #define TARN_CORE_CACHE_H
 
@@ -88,8 +85,8 @@ typedef struct tarn__peaks {
     _Atomic int64_t usage, in_use, live;
 } tarn__peaks;
 
-/* Of blocks that it gave out and took back, in this cache; levels are
- * differences, and negative where blocks of other caches came back here:
+/* Of blocks that it gave out and took back, in this cache; levels are differences, and negative
+ * where blocks of other caches came back here:
  *
  *   live = allocations - releases     usage = requested_out - requested_in
  *   in_use = block_out - block_in     held = stock - in_use <= share,  that is,
@@ -254,9 +251,8 @@ static inline void tarn__cache_push(tarn__cache *cache, tarn__block *block)
     *list = block;
 }
 
-/* The link to a block of exactly the bucket that serves `bytes`; a link to NULL
- * if there is none.
- */
+/* The link to a block of exactly the bucket that serves `bytes`; a link to NULL if there is
+ * none. */
 static inline tarn__block **tarn__cache_find(tarn__cache *cache, size_t bytes)
 {
     if (bytes <= TARN__SMALL_MAX) return &cache->small[tarn__small_class(cache->shift, bytes)];

@@ -67,7 +67,7 @@ void tarn__cache_step(tarn__cache *cache)
     const size_t decay = decay_of(pool);
     count_step(cache);
     /* Nobody takes more steps than fit into 32 bits. */
-    if (!pool->traced && (cache->until_sweep > 0 || decay > UINT32_MAX)) return;
+    if (pool->events == NULL && (cache->until_sweep > 0 || decay > UINT32_MAX)) return;
     tarn__pool_lock(pool);
     step_locked(cache, decay);
     tarn__pool_unlock(pool);

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * dry_run.c - running a program without computing, to learn what memory it will
- * need. */
+ * dry_run.c - running a program without computing, to learn what memory it will need. */
 #include <tarn/dry_run.h>
 
 #include <stdio.h>

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT
  * phases.c - what a part of the work took.
  *
- * The peaks of a cache are those of the innermost phase. At its begin they are
- * put away and start anew from the levels; at its end the phase around it gets
- * back its own or the inner ones, whichever are higher. `outer` holds the
- * highest of what is put away, so that the pool's peaks are known at any time.
- */
+ * The peaks of a cache are those of the innermost phase. At its begin they are put away and start
+ * anew from the levels; at its end the phase around it gets back its own or the inner ones,
+ * whichever are higher. `outer` holds the highest of what is put away, so that the pool's peaks are
+ * known at any time. */
 #define _POSIX_C_SOURCE 200809L /* clock_gettime */
 
 #include <string.h>

@@ -9,14 +9,12 @@
  * SMALL_MAX cache    the free blocks and counters of one manager or thread
  * (cache.h); what no cache holds lies in the buckets, under the pool's lock
  *
- * Small blocks (up to SMALL_MAX) share regions that grow; a larger block has a
- * region of its own, unless it fits into what initial_capacity reserved. A
- * region none of whose blocks is out, in use or in a cache, is idle and can go
- * back; idle regions are linked by the time they became so.
+ * Small blocks (up to SMALL_MAX) share regions that grow; a larger block has a region of its own,
+ * unless it fits into what initial_capacity reserved. A region none of whose blocks is out, in use
+ * or in a cache, is idle and can go back; idle regions are linked by the time they became so.
  *
- * Everything here is read and written under `lock`, but: a block in use belongs
- * to its holder, a block in a cache to the cache, and `chunks` and `tags` are
- * published and then stay.
+ * Everything here is read and written under `lock`, but: a block in use belongs to its holder, a
+ * block in a cache to the cache, and `chunks` and `tags` are published and then stay.
  *
  * Invariants, verified by tarn_pool_check:
  *
@@ -148,7 +146,6 @@ struct tarn_pool {
     uint64_t step;          /* steps of all managers and callers, as last counted */
     uint64_t idle_since;    /* what regions that become idle note: the step, or 0 for
                                long ago */
-    bool traced;            /* there are events */
     tarn__peaks past;       /* peaks as they were before caches left */
     size_t high_in_use;     /* the most that was in use when the lock was given back */
     tarn__pool_figures figures;
@@ -169,9 +166,8 @@ void tarn__pool_unlock(tarn_pool *pool);
  * until the unlock. */
 void tarn__pool_stop(tarn_pool *pool);
 
-/* Under the lock, stopped: moves every block of every cache, and the
- * quarantine, into the buckets.
- */
+/* Under the lock, stopped: moves every block of every cache, and the quarantine, into the
+ * buckets. */
 void tarn__pool_gather(tarn_pool *pool);
 
 /* Stops the caches and gathers. */
@@ -319,8 +315,7 @@ static inline tarn__tag *tarn__tag_at(const tarn_pool *pool, uint32_t tag)
 /* The tag of a place, made if need be; 0 if memory or numbers are short. Takes the lock. */
 uint32_t tarn__tag_intern(tarn_pool *pool, const char *path, const char *operation, tarn_kind kind);
 
-/* The tag of the same place with another kind. Takes the lock the first time.
- */
+/* The tag of the same place with another kind. Takes the lock the first time. */
 uint32_t tarn__tag_of_kind(tarn_pool *pool, uint32_t tag, tarn_kind kind);
 
 bool tarn__tags_begin(tarn_pool *pool);

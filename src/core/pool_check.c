@@ -59,8 +59,8 @@ static bool region_holds(const tarn_pool *pool, const tarn__region *region, tota
             return false;
         if ((uintptr_t)b->data % quantum != 0) return false;
         if (b->state != TARN__BLOCK_IN_USE && b->dirty > b->capacity) return false;
-        /* Blocks are carved upwards and linked newest first: each begins where the next one ends.
-         */
+        /* Blocks are carved upwards and linked newest first: each begins where the next one
+         * ends. */
         const unsigned char *end =
             b->sibling != NULL ? b->sibling->data + b->sibling->capacity : region->data;
         if (b->data != end) return false;

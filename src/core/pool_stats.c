@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * pool_stats.c - the figures of a pool: sums over its caches, by tag, by
- * bucket, by block. */
+ * pool_stats.c - the figures of a pool: sums over its caches, by tag, by bucket, by block. */
 #include <string.h>
 
 #include "core/pool.h"

@@ -17,8 +17,7 @@ bool tarn__trace_begin(tarn_pool *pool)
     if (pool->options.trace_events == 0) return true;
     if (!tarn__size_mul(pool->options.trace_events, sizeof(tarn__event), &bytes)) return false;
     pool->events = tarn__system_take(pool, bytes);
-    pool->traced = pool->events != NULL;
-    return pool->traced;
+    return pool->events != NULL;
 }
 
 void tarn__trace_stop(tarn_pool *pool)
@@ -47,7 +46,7 @@ static tarn__event *next_event(tarn_pool *pool, const tarn__cache *cache, tarn__
 void tarn__trace_block_event(tarn_pool *pool, const tarn__cache *cache, tarn__event_kind kind,
                              const tarn__block *block, bool hit)
 {
-    if (!pool->traced) return;
+    if (pool->events == NULL) return;
     tarn__event *e = next_event(pool, cache, kind);
     e->address = (uint64_t)(uintptr_t)tarn__block_data(pool, block);
     e->bytes = block->requested;
@@ -61,14 +60,14 @@ void tarn__trace_block_event(tarn_pool *pool, const tarn__cache *cache, tarn__ev
 void tarn__trace_retag(tarn_pool *pool, const tarn__cache *cache, const tarn__block *block,
                        uint32_t before)
 {
-    if (!pool->traced) return;
+    if (pool->events == NULL) return;
     tarn__trace_block_event(pool, cache, TARN__EVENT_RETAG, block, false);
     pool->events[(pool->n_events - 1) % pool->options.trace_events].bytes = before;
 }
 
 void tarn__trace_region_event(tarn_pool *pool, tarn__event_kind kind, const tarn__region *region)
 {
-    if (!pool->traced) return;
+    if (pool->events == NULL) return;
     tarn__event *e = next_event(pool, NULL, kind);
     e->address = (uint64_t)(uintptr_t)region->memory;
     e->bytes = region->bytes;
@@ -77,7 +76,7 @@ void tarn__trace_region_event(tarn_pool *pool, tarn__event_kind kind, const tarn
 void tarn__trace_other_event(tarn_pool *pool, const tarn__cache *cache, tarn__event_kind kind,
                              size_t bytes, uint32_t tag)
 {
-    if (!pool->traced) return;
+    if (pool->events == NULL) return;
     tarn__event *e = next_event(pool, cache, kind);
     e->bytes = bytes;
     e->tag = tag;
@@ -106,7 +105,7 @@ static uint32_t name_number(tarn_pool *pool, const char name[32])
 void tarn__trace_phase(tarn_pool *pool, const tarn__cache *cache, tarn__event_kind kind,
                        const char name[32])
 {
-    if (!pool->traced) return;
+    if (pool->events == NULL) return;
     tarn__pool_lock(pool);
     tarn__trace_other_event(pool, cache, kind, 0, name_number(pool, name));
     tarn__pool_unlock(pool);

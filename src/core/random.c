@@ -99,8 +99,8 @@ void tarn__fill_uniform_f64(double *y, size_t n, double low, double high, uint64
     }
 }
 
-/* Two independent standard normal numbers from two uniform ones (Box and Muller 1958); u in (0, 1].
- */
+/* Two independent standard normal numbers from two uniform ones (Box and Muller 1958); u in (0,
+ * 1]. */
 static void normal_pair(double u, double v, double out[2])
 {
     const double radius = sqrt(-2 * log(u)), angle = 6.283185307179586476925 * v;

@@ -51,8 +51,7 @@ void *tarn__records_alloc(tarn_pool *pool, size_t bytes)
     tarn__pool_lock(pool);
     void *memory = take_trimming(pool, bytes);
     if (memory == NULL) {
-        tarn__pool_stop(pool);
-        tarn__pool_gather(pool);
+        tarn__pool_call_back(pool);
         memory = take_trimming(pool, bytes);
     }
     tarn__pool_unlock(pool);

@@ -6,8 +6,7 @@
 #include "core/size.h"
 #include "core/system.h"
 
-/* Where a released block goes: to the cache, or back to where others find it.
- */
+/* Where a released block goes: to the cache, or back to where others find it. */
 static void put_back(tarn__cache *cache, tarn__block *block)
 {
     tarn_pool *pool = cache->pool;

@@ -70,8 +70,8 @@ void tarn__trace_end(const tarn_pool *pool, tarn__trace *trace);
 /* Forgets the events so far. */
 void tarn__trace_clear(tarn_pool *pool);
 
-/* The pool's options in force and what the environment changed, "name value" a line; as snprintf.
- */
+/* The pool's options in force and what the environment changed, "name value" a line; as
+ * snprintf. */
 size_t tarn__pool_report_options(const tarn_pool *pool, char *text, size_t size);
 
 #endif

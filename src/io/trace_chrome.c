@@ -139,8 +139,8 @@ static void put_counters(chrome *c)
 
 /* ---- the lives of blocks */
 
-/* Opens the begin or the end of a life; both have the same name, by which some viewers match them.
- */
+/* Opens the begin or the end of a life; both have the same name, by which some viewers match
+ * them. */
 static void open_life(chrome *c, char type, uint64_t ns, unsigned thread, uint32_t id, uint64_t tag)
 {
     open_event(c, type, ns, thread);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * layers.c - linear layers, dropout and multilayer perceptrons.
  *
- * While the operations of a layer run, the manager's label is the layer's: messages begin with it.
- */
+ * While the operations of a layer run, the manager's label is the layer's: messages begin with
+ * it. */
 #include <stdio.h>
 
 #include "core/random.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * optimizer.c - what all optimisers share: parameters, state, and a step for all of them or none.
- */
+ * optimizer.c - what all optimisers share: parameters, state, and a step for all of them or
+ * none. */
 #include "nn/optimizer.h"
 
 #include <math.h>

@@ -96,8 +96,8 @@ static tarn_status make_layout(const tarn_module *module, const char *name, tarn
     return status;
 }
 
-/* A tensor that is counted as the module's. The tag is found by text: names end with their callers.
- */
+/* A tensor that is counted as the module's. The tag is found by text: names end with their
+ * callers. */
 static tarn_tensor *new_tensor(const tarn_module *module, const char *name,
                                const tarn__layout *layout, tarn_fill fill)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * binary.c - elementwise operations on two operands that broadcast. The formulas are in binary.inc.
- */
+ * binary.c - elementwise operations on two operands that broadcast. The formulas are in
+ * binary.inc. */
 #include <string.h>
 
 #include "ops/loop.h"

@@ -8,8 +8,8 @@
 
 /* ---- winners */
 
-/* The best term of each output of a piece so far, and its place in the order of the reduced axes.
- */
+/* The best term of each output of a piece so far, and its place in the order of the reduced
+ * axes. */
 typedef struct winners {
     union {
 #define BEST(code, type, name) type code[TARN__REDUCE_PIECE];

@@ -21,8 +21,8 @@ typedef struct tarn__reduce_block {
     const void *x;
 } tarn__reduce_block;
 
-/* Walks x block by block: for each piece of outputs, in order, the blocks of their terms, in order.
- */
+/* Walks x block by block: for each piece of outputs, in order, the blocks of their terms, in
+ * order. */
 typedef struct tarn__reduction {
     tarn__loop outputs, terms;
     int64_t done;  /* outputs of this row before this piece */
