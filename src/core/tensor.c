@@ -1,137 +1,13 @@
 /* SPDX-License-Identifier: MIT
  * tensor.c - handles and storages: how they come and go, and what they say of themselves. */
-#define _POSIX_C_SOURCE 200809L /* clock_gettime */
-
 #include "core/tensor.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #include "core/assert.h"
-#include "core/clock.h"
 #include "core/manager.h"
 #include "core/pool.h"
-
-/* ---- tags */
-
-uint32_t tarn__tag_find(tarn_manager *tm, const tarn__place *place, size_t slot)
-{
-    const uint32_t tag =
-        tarn__tag_intern(tm->pool, place->path, place->operation, (tarn_kind)place->kind);
-    tm->places[slot].tag = tag;
-    tm->places[slot].place = *place;
-    return tag;
-}
-
-void tarn__places_forget(tarn_manager *tm) { memset(tm->places, 0, sizeof(tm->places)); }
-
-uint32_t tarn__tag_like(const tarn_tensor *t, tarn_kind kind)
-{
-    const tarn_manager *tm = t->manager;
-    if (!tm->tags || t->storage == NULL || t->storage->block == NULL) return 0;
-    return tarn__tag_of_kind(tm->pool, t->storage->block->tag, kind);
-}
-
-void tarn__mark_saved(tarn_tensor *t)
-{
-    tarn_manager *tm = t->manager;
-    tarn__block *block = t->storage->block;
-    if (!tm->tags || block == NULL) return;
-    if (tarn__tag_at(tm->pool, block->tag)->kind != TARN_KIND_ACTIVATION) return;
-    const uint32_t tag = tarn__tag_of_kind(tm->pool, block->tag, TARN_KIND_SAVED);
-    if (tag != 0) tarn__cache_retag(tm->cache, block, tag);
-}
-
-/* ---- storages */
-
-static tarn__storage *storage_take(tarn_manager *tm)
-{
-    tarn__storage *storage = tarn__slab_take(&tm->storages);
-    if (storage == NULL) return NULL;
-    storage->refs = 0;
-    storage->version = 0;
-    storage->saved_in = 0;
-    storage->zero_pending = storage->borrowed = storage->read_only = false;
-    return storage;
-}
-
-/* Measured, for options.time_calls. */
-static tarn_status acquire_timed(tarn_manager *tm, size_t bytes, uint32_t tag, tarn__block **out)
-{
-    const uint64_t begin = tarn__clock_ns();
-    const tarn_status status = tarn__cache_acquire(tm->cache, bytes, tag, out);
-    tm->acquire_ns += tarn__clock_ns() - begin;
-    return status;
-}
-
-static void release_block(tarn_manager *tm, tarn__block *block)
-{
-    if (tarn__cache_release(tm->cache, block) == TARN_OK) return;
-    (void)tarn__fail(tm, TARN_ECORRUPT, "memory was written outside a tensor: %s",
-                     tm->pool->last_mistake);
-}
-
-static void release_timed(tarn_manager *tm, tarn__block *block)
-{
-    const uint64_t begin = tarn__clock_ns();
-    release_block(tm, block);
-    tm->release_ns += tarn__clock_ns() - begin;
-}
-
-/* NULL: out of memory. */
-static tarn__storage *storage_new(tarn_manager *tm, size_t bytes, uint32_t tag)
-{
-    tarn__storage *storage = storage_take(tm);
-    if (storage == NULL) return NULL;
-    const tarn_status status = tm->time_calls
-                                   ? acquire_timed(tm, bytes, tag, &storage->block)
-                                   : tarn__cache_acquire(tm->cache, bytes, tag, &storage->block);
-    if (status != TARN_OK) {
-        tarn__slab_give(&tm->storages, storage);
-        return NULL;
-    }
-    storage->data = tarn__block_data(tm->pool, storage->block);
-    if (tm->dry) tarn__allow_defined(storage->data, bytes); /* which reads as zero, never written */
-    storage->bytes = bytes;
-    return storage;
-}
-
-/* Counts memory that is not the pool's. */
-static void count_adopted(tarn_manager *tm, size_t bytes)
-{
-    tm->ever_adopted++;
-    tm->adopted++;
-    tm->adopted_bytes += bytes;
-    if (tm->adopted > tm->peak_adopted) tm->peak_adopted = tm->adopted;
-    if (tm->adopted_bytes > tm->peak_adopted_bytes) tm->peak_adopted_bytes = tm->adopted_bytes;
-    tarn__pool_lock(tm->pool);
-    tm->pool->figures.adopted += bytes;
-    tarn__pool_unlock(tm->pool);
-}
-
-static void let_adopted_go(tarn_manager *tm, const tarn__storage *storage)
-{
-    if (storage->borrowed) return;
-    if (storage->free_memory != NULL) storage->free_memory(storage->context, storage->data);
-    tm->adopted--;
-    tm->adopted_bytes -= storage->bytes;
-    tarn__pool_lock(tm->pool);
-    tm->pool->figures.adopted -= storage->bytes;
-    tarn__pool_unlock(tm->pool);
-}
-
-static void storage_unref(tarn_manager *tm, tarn__storage *storage)
-{
-    if (--storage->refs > 0) return;
-    if (storage->block == NULL) {
-        let_adopted_go(tm, storage);
-    } else if (tm->time_calls) {
-        release_timed(tm, storage->block);
-    } else {
-        release_block(tm, storage->block);
-    }
-    tarn__slab_give(&tm->storages, storage);
-}
 
 /* ---- handles */
 
@@ -173,7 +49,7 @@ tarn_tensor *tarn__tensor_complete(tarn_tensor *t, tarn_fill fill, uint32_t tag)
 {
     tarn_manager *tm = t->manager;
     const size_t bytes = tarn__bytes(t);
-    tarn__storage *storage = storage_new(tm, bytes, tag);
+    tarn__storage *storage = tarn__storage_new(tm, bytes, tag);
     if (storage == NULL) {
         tarn__tensor_cancel(t);
         (void)tarn__fail_memory(tm, tm->label != NULL ? tm->label : "tensor", bytes);
@@ -234,7 +110,7 @@ tarn_tensor *tarn__tensor_adopt(tarn_manager *tm, const tarn__layout *layout, vo
                                 size_t bytes, void (*free_memory)(void *context, void *data),
                                 void *context)
 {
-    tarn__storage *storage = storage_take(tm);
+    tarn__storage *storage = tarn__storage_take(tm);
     if (storage == NULL) {
         (void)tarn__fail_memory(tm, "tensor", sizeof(*storage));
         return NULL;
@@ -245,13 +121,13 @@ tarn_tensor *tarn__tensor_adopt(tarn_manager *tm, const tarn__layout *layout, vo
     storage->free_memory = free_memory;
     storage->context = context;
     tarn_tensor *t = handle_on(tm, layout, storage, data);
-    if (t != NULL) count_adopted(tm, bytes);
+    if (t != NULL) tarn__storage_adopted(tm, bytes);
     return t;
 }
 
 tarn_tensor *tarn__tensor_borrow(tarn_manager *tm, const tarn_tensor *frozen)
 {
-    tarn__storage *storage = storage_take(tm);
+    tarn__storage *storage = tarn__storage_take(tm);
     if (storage == NULL) {
         (void)tarn__fail_memory(tm, "tensor", sizeof(*storage));
         return NULL;
@@ -267,7 +143,7 @@ tarn_tensor *tarn__tensor_borrow(tarn_manager *tm, const tarn_tensor *frozen)
 static void let_storage_go(tarn_tensor *t)
 {
     if (t->storage == NULL) return;
-    storage_unref(t->manager, t->storage);
+    tarn__storage_unref(t->manager, t->storage);
     t->storage = NULL;
     t->data = NULL;
 }

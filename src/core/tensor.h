@@ -117,6 +117,15 @@ static inline size_t tarn__bytes(const tarn_tensor *t)
     return (size_t)t->layout.numel * tarn__dtype_size(t->layout.dtype);
 }
 
+/* A storage of `bytes` bytes of the pool, and one for memory that is not the pool's, to be
+ * completed by the caller. NULL: out of memory, with no error held. */
+tarn__storage *tarn__storage_new(tarn_manager *tm, size_t bytes, uint32_t tag);
+tarn__storage *tarn__storage_take(tarn_manager *tm);
+/* Drops a reference; the last one lets the memory go. */
+void tarn__storage_unref(tarn_manager *tm, tarn__storage *storage);
+/* Counts memory that is not the pool's. */
+void tarn__storage_adopted(tarn_manager *tm, size_t bytes);
+
 /* A handle is made in two steps: its layout is written where it stays (copies of what was just
  * written in pieces are slow), and then it gets its memory. First: a handle whose layout is
  * indeterminate, or NULL with TARN_ENOMEM held. */
