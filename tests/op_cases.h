@@ -15,7 +15,7 @@
 
 #include <tarn/tarn.h>
 
-enum { OP_OPERANDS = 3 };
+enum { OP_OPERANDS = 5 };
 
 /* How elements are drawn. All are multiples of 2^-10, so that F32 and F64 hold the same numbers.
  * Kinks are 1/1024 away or farther, which is a hundred steps of a gradient check. */
@@ -34,13 +34,14 @@ typedef enum op_values {
 typedef struct op_variant {
     tarn_shape shape[OP_OPERANDS];
     int n; /* operands given; 0: as many as the row has */
-    double value;
+    double value, value_b;
     uint64_t stream;
     tarn_axes axes;
     int axis, axis_b;
-    int64_t start, stop;
-    tarn_shape target;
+    int64_t start, stop, step;
+    tarn_shape target; /* a shape, or whatever integers the operation takes */
     tarn_dtype dtype;
+    int choice; /* an enumerator of the operation's: a reduction, a mode */
 } op_variant;
 
 /* A tensor as the references see it: doubles, last axis fastest, without gaps. */
@@ -51,11 +52,12 @@ typedef struct op_array {
 } op_array;
 
 enum {
-    OP_LINEAR = 1,      /* each gradient is a sum of products of values and the cotangent */
-    OP_NO_GRADIENT = 2, /* the result never requires one */
-    OP_CONTIGUOUS = 4,  /* operands with other strides are an error (reshape) */
-    OP_ANY_DTYPE = 8,   /* every type is accepted */
-    OP_NO_INFINITY = 16 /* the reference's formula does otherwise with infinite operands */
+    OP_LINEAR = 1,       /* each gradient is a sum of products of values and the cotangent */
+    OP_NO_GRADIENT = 2,  /* the result never requires one */
+    OP_CONTIGUOUS = 4,   /* operands with other strides are an error (reshape) */
+    OP_ANY_DTYPE = 8,    /* every type is accepted */
+    OP_NO_INFINITY = 16, /* the reference's formula does otherwise with infinite operands */
+    OP_COMPOSED = 32     /* a function that calls operations and is none itself */
 };
 
 typedef struct op_case {
@@ -80,14 +82,57 @@ typedef struct op_case {
     unsigned flags;
 } op_case;
 
-extern const op_case op_cases[];
-extern const int n_op_cases;
+/* The rows, a file a section: cases_<name>.c ends in op_cases_<name>, whose last row is empty. */
+#define OP_SECTION_LIST(X) \
+    X(elementwise)         \
+    X(products)            \
+    X(reductions)          \
+    X(losses)              \
+    X(shape)
+
+#define OP_SECTION_EXTERN(name) extern const op_case op_cases_##name[];
+OP_SECTION_LIST(OP_SECTION_EXTERN)
+#undef OP_SECTION_EXTERN
+
+/* The row after c, of all sections; the first for NULL; NULL after the last. */
+const op_case *op_next_case(const op_case *c);
+#define OP_EACH_CASE(c) for (const op_case *c = op_next_case(NULL); c != NULL; c = op_next_case(c))
+
+#define OP_LENGTH(array) ((int)(sizeof(array) / sizeof((array)[0])))
+
+/* For the tables: { a, b, ... }, and a row whose functions are named after its operation. */
+#define OF(...)     \
+    {               \
+        __VA_ARGS__ \
+    }
+#define ROW(name, n, values, variant, ulps, grad_ulps, flags)                             \
+    {                                                                                     \
+#name, n, values, variant, name##_apply, name##_reference, ulps, grad_ulps, flags \
+    }
+
+/* log(sum(e^x)) of n numbers `step` apart, and the largest of them. */
+double op_log_sum_exp(int64_t n, int64_t step, const double *x, double *max);
+
+/* Variants that many operations share: shapes of one operand (with value and dtype), and pairs that
+ * broadcast. */
+bool op_any_shape(int i, op_variant *v);
+bool op_any_pair(int i, op_variant *v);
 
 /* Memory for an array of a shape. */
 void op_array_make(op_array *a, tarn_shape shape);
 void op_array_free(op_array *a);
 
 int64_t op_shape_numel(const tarn_shape *shape);
+
+/* Goes to the next index of a shape, last axis fastest; false after the last. */
+bool op_next(const tarn_shape *shape, int64_t *index);
+
+/* The shape to which two broadcast. */
+tarn_shape op_broadcast(const tarn_shape *a, const tarn_shape *b);
+
+/* Where an array that aligns with `ndim` axes at the last, and is repeated along axes of size 1,
+ * has an index. */
+int64_t op_place_of(const op_array *a, int ndim, const int64_t *index);
 
 /* Where an array that is repeated to a shape has element i of it. */
 int64_t op_place(const op_array *a, const tarn_shape *shape, int64_t i);

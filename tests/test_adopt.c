@@ -110,7 +110,7 @@ static void freeing_waits_for_the_tape(void **state)
     assert_int_equal(note.n, 0);
     check_status(tarn_backward(loss), TARN_OK);
     assert_int_equal(note.n, 1);
-    check_close(tarn_grad(w), ((const double[]){ 3, 4 }), 2, 0);
+    check_close(tarn_grad_of(w), ((const double[]){ 3, 4 }), 2, 0);
 }
 
 static void managers_free_what_is_left(void **state)
@@ -209,10 +209,10 @@ static void adopted_tensors_are_operands_and_leaves(void **state)
     assert_true(tarn_item(of_a) == tarn_item(of_c));
     check_status(tarn_backward(of_a), TARN_OK);
     check_status(tarn_backward(of_c), TARN_OK);
-    const float *expected = tarn_data(tarn_grad(c));
+    const float *expected = tarn_data(tarn_grad_of(c));
     double values[6];
     for (int i = 0; i < 6; i++) values[i] = (double)expected[i];
-    check_close(tarn_grad(a), values, 6, 0);
+    check_close(tarn_grad_of(a), values, 6, 0);
     tarn_release(a);
     assert_int_equal(note.n, 1);
     free(memory);
@@ -323,7 +323,7 @@ static void shared_memory_is_not_taken(void **state)
     refuse_taking(f, w, "something else refers");
     refuse_taking(f, tarn_module_add_buffer(net, "b", TARN_F32, TARN_SHAPE(3)),
                   "something else refers");
-    refuse_taking(f, tarn_grad(w), "something else refers");
+    refuse_taking(f, tarn_grad_of(w), "something else refers");
 
     float memory[2] = { 0 };
     freed note = { 0 };
@@ -616,7 +616,7 @@ static void a_dry_manager_does_all_but_compute(void **state)
     tarn_tensor *loss = tarn_mse(tarn_linear_forward(&l, a), b);
     check_status(tarn_backward(loss), TARN_OK);
     assert_true(tarn_has_grad(l.weight));
-    check_close(tarn_grad(l.weight), zeros, 4, 0);
+    check_close(tarn_grad_of(l.weight), zeros, 4, 0);
     (void)tarn_manager_destroy(tm);
 }
 

@@ -27,9 +27,9 @@
 
 /* The values, or the gradient, of t. Exact unless said otherwise. */
 #define EXPECT(t, ...) check_close((t), ((const double[]){ __VA_ARGS__ }), COUNT(__VA_ARGS__), 0)
-#define EXPECT_GRAD(t, ...) EXPECT(tarn_grad(t), __VA_ARGS__)
+#define EXPECT_GRAD(t, ...) EXPECT(tarn_grad_of(t), __VA_ARGS__)
 #define EXPECT_GRAD_NEAR(t, ...) \
-    check_close(tarn_grad(t), ((const double[]){ __VA_ARGS__ }), COUNT(__VA_ARGS__), 1e-12)
+    check_close(tarn_grad_of(t), ((const double[]){ __VA_ARGS__ }), COUNT(__VA_ARGS__), 1e-12)
 
 static tarn_tensor *total(tarn_tensor *x) { return tarn_sum(x, TARN_ALL_AXES); }
 
@@ -75,18 +75,18 @@ static void a_layer_against_its_formulas(void **state)
     tarn_tensor *fused = tarn_mse(tarn_tanh(tarn_affine(x, w, b)), y);
     check_close(fused, &loss, 1, 1e-14);
     backward(fused);
-    check_close(tarn_grad(x), dx, B * I, 1e-14);
-    check_close(tarn_grad(w), dw, O * I, 1e-14);
-    check_close(tarn_grad(b), db, O, 1e-14);
+    check_close(tarn_grad_of(x), dx, B * I, 1e-14);
+    check_close(tarn_grad_of(w), dw, O * I, 1e-14);
+    check_close(tarn_grad_of(b), db, O, 1e-14);
 
     tarn_zero_grad(x);
     tarn_zero_grad(w);
     tarn_zero_grad(b);
     tarn_tensor *z = tarn_add(tarn_matmul(x, tarn_transpose(w, 0, 1)), b);
     backward(tarn_mean(tarn_square(tarn_sub(tarn_tanh(z), y)), TARN_ALL_AXES));
-    check_close(tarn_grad(x), dx, B * I, 1e-14);
-    check_close(tarn_grad(w), dw, O * I, 1e-14);
-    check_close(tarn_grad(b), db, O, 1e-14);
+    check_close(tarn_grad_of(x), dx, B * I, 1e-14);
+    check_close(tarn_grad_of(w), dw, O * I, 1e-14);
+    check_close(tarn_grad_of(b), db, O, 1e-14);
 }
 
 /* a = 2 x splits into exp and tanh and meets again in their product. */
@@ -102,7 +102,7 @@ static void a_diamond(void **state)
         const double e = exp(2 * values[i]), t = tanh(2 * values[i]);
         want[i] = 2 * (e * t + e * (1 - t * t));
     }
-    check_close(tarn_grad(x), want, 2, 1e-14);
+    check_close(tarn_grad_of(x), want, 2, 1e-14);
 }
 
 /* Both operands one tensor: as a leaf, and as an intermediate, whose gradient has one buffer. */
@@ -125,7 +125,7 @@ static void both_operands_are_one_tensor(void **state)
             default: y = tarn_mse(t, t); break;
             }
             backward(which == 6 ? y : total(y));
-            check_close(tarn_grad(x), want, 2, 1e-15);
+            check_close(tarn_grad_of(x), want, 2, 1e-15);
             tarn_zero_grad(x);
         }
         tarn_tensor *m = tarn_require_grad(
@@ -204,8 +204,8 @@ static void strided_operands(void **state)
         tarn_copy_to(y, values[copied], sizeof values[0]);
         check_status(tarn_backward_with(y, &(tarn_backward_options){ .gradient = cotangent }),
                      TARN_OK);
-        tarn_copy_to(tarn_grad(a), grads[copied][0], sizeof grads[0][0]);
-        tarn_copy_to(tarn_grad(b), grads[copied][1], sizeof grads[0][0]);
+        tarn_copy_to(tarn_grad_of(a), grads[copied][0], sizeof grads[0][0]);
+        tarn_copy_to(tarn_grad_of(b), grads[copied][1], sizeof grads[0][0]);
     }
     check_close_array(values[0], values[1], 9, 1e-13);
     check_close_array(grads[0][0], grads[1][0], 9, 1e-13);
@@ -240,7 +240,7 @@ static void two_passes_add(void **state)
             tarn_tensor *v = tarn_arange(tm, TARN_F64, 1, 1 + (double)tarn_numel(y), 1);
             v = tarn_reshape(v, tarn_get_shape(y));
             check_status(tarn_backward_with(y, &(tarn_backward_options){ .gradient = v }), TARN_OK);
-            tarn_copy_to(tarn_grad(x), pass == 0 ? first : second, sizeof first);
+            tarn_copy_to(tarn_grad_of(x), pass == 0 ? first : second, sizeof first);
         }
         for (int i = 0; i < 4; i++) first[i] *= 2;
         check_close_array(second, first, 4, 1e-12);
@@ -263,14 +263,14 @@ static void gradients_are_empty_arrived_or_consumed(void **state)
     assert_true(tarn_has_grad(p));
     assert_false(tarn_has_grad(q));
     EXPECT_GRAD(p, 3, 3);
-    tarn_tensor *grad = tarn_grad(p);
+    tarn_tensor *grad = tarn_grad_of(p);
 
     check_status(tarn_optimizer_step(opt), TARN_OK);
     assert_false(tarn_has_grad(p));
     EXPECT(p, -0.5, -0.5);
     EXPECT(q, 1, 1);      /* it had none, and was skipped */
     EXPECT_GRAD(p, 3, 3); /* readable until the next write */
-    assert_ptr_equal(tarn_grad(p), grad);
+    assert_ptr_equal(tarn_grad_of(p), grad);
 
     backward(total(tarn_mul_scalar(p, 5)));
     EXPECT_GRAD(p, 5, 5); /* stored, not added */
@@ -496,7 +496,7 @@ static void frozen_leaves_get_nothing(void **state)
     tarn_zero_grad(x);
     backward(total(tarn_mul(x, w)));
     EXPECT_GRAD(x, 5, 7);
-    assert_null(tarn_grad(w));
+    assert_null(tarn_grad_of(w));
     check_error(tm, TARN_ESTATE,
                 "tarn_grad: [2] requires no gradient: tarn_require_grad before the forward pass");
     check_status(tarn_zero_grad(w), TARN_ESTATE);
@@ -551,12 +551,12 @@ static void what_cannot_be_a_leaf(void **state)
     check_status(tarn_stop_grad(y), TARN_ESTATE);
     check_error(tm, TARN_ESTATE,
                 "tarn_stop_grad: [2] was computed by an operation: only leaves have a gradient");
-    assert_null(tarn_grad(y));
+    assert_null(tarn_grad_of(y));
     tarn_clear_error(tm);
     assert_null(tarn_require_grad(NULL));
     check_status(tarn_stop_grad(NULL), TARN_EARG);
     check_status(tarn_zero_grad(NULL), TARN_EARG);
-    assert_null(tarn_grad(NULL));
+    assert_null(tarn_grad_of(NULL));
     assert_false(tarn_has_grad(NULL));
     assert_false(tarn_requires_grad(NULL));
     assert_false(tarn_requires_grad(tarn_cast(x, TARN_I32)));
@@ -586,7 +586,7 @@ static void backward_ends_intermediates(void **state)
 {
     tarn_manager *tm = MANAGER(state);
     tarn_tensor *x = LEAF(tm, 0.5, 1);
-    (void)tarn_grad(x);
+    (void)tarn_grad_of(x);
     const size_t live = live_blocks(tm);
     tarn_tensor *h = tarn_set_name(tarn_tanh(x), "hidden"), *kept = tarn_keep(tarn_exp(h));
     tarn_tensor *retained = tarn_retain(tarn_square(kept)), *aside = tarn_neg(h);
@@ -760,10 +760,10 @@ static void a_step_between_two_passes(void **state)
     tarn_tensor *alone = total(tarn_linear_forward(&l1, x));
     check_status(tarn_backward_with(alone, &(tarn_backward_options){ .keep_graph = true }),
                  TARN_OK);
-    tarn_copy_to(tarn_grad(l1.weight), first, sizeof first);
+    tarn_copy_to(tarn_grad_of(l1.weight), first, sizeof first);
     check_status(tarn_optimizer_step(opt), TARN_OK);
     backward(alone);
-    tarn_copy_to(tarn_grad(l1.weight), second, sizeof second);
+    tarn_copy_to(tarn_grad_of(l1.weight), second, sizeof second);
     assert_memory_equal(first, second, sizeof first);
 }
 
@@ -853,7 +853,7 @@ static void a_loss_of_a_leafs_own_gradient(void **state)
     tarn_tensor *w = LEAF(tm, 2, 3);
     backward(total(tarn_square(w)));
     EXPECT_GRAD(w, 4, 6);
-    tarn_tensor *g = tarn_grad(w);
+    tarn_tensor *g = tarn_grad_of(w);
     tarn_tensor *view = tarn_reshape(g, TARN_SHAPE(2, 1));
     assert_int_equal(tarn_backward(total(tarn_mul(w, g))), TARN_ESTATE);
     check_error(tm, TARN_ESTATE,
@@ -988,7 +988,7 @@ static void every_side_effect_refuses_while_an_error_is_held(void **state)
     tarn_tensor *loss = total(tarn_square(p));
     const uint64_t digest = tarn_module_digest(net);
     double grads[2], after[2];
-    tarn_copy_to(tarn_grad(p), grads, sizeof grads);
+    tarn_copy_to(tarn_grad_of(p), grads, sizeof grads);
 
     assert_null(tarn_reshape(p, TARN_SHAPE(3)));
     const char *message = "reshape: x \"p\" [2] with 2 elements does not fit into [3]";
@@ -1006,7 +1006,7 @@ static void every_side_effect_refuses_while_an_error_is_held(void **state)
     assert_true(isnan(tarn_clip_grad_norm(net, 1e-3)));
     assert_true(tarn_module_digest(net) == digest);
     assert_int_equal(tarn_optimizer_steps(opt), 0);
-    tarn_copy_to(tarn_grad(p), after, sizeof after);
+    tarn_copy_to(tarn_grad_of(p), after, sizeof after);
     assert_memory_equal(grads, after, sizeof grads);
     check_error(tm, TARN_ESHAPE, message);
 
@@ -1091,7 +1091,7 @@ static int go_deep(int64_t depth)
         for (int64_t i = 0; i < depth; i++)
             y = i % 16 == 15 ? tarn_reshape(y, TARN_SHAPE(2)) : tarn_neg(y);
         if (tarn_backward(total(y)) != TARN_OK) return 2;
-        const double *g = tarn_data(tarn_grad(x)), sign = (depth - depth / 16) % 2 == 0 ? 1 : -1;
+        const double *g = tarn_data(tarn_grad_of(x)), sign = (depth - depth / 16) % 2 == 0 ? 1 : -1;
         if (g[0] != sign || g[1] != sign) return 3;
         if (tape_length(tm) != 0) return 4;
         y = x;

@@ -47,7 +47,7 @@ static bool run(tarn_manager *tm, const tarn_mlp *mlp, outcome *o)
     tarn_tensor *y = tarn_keep(tarn_mlp_forward(mlp, x));
     tarn_backward(tarn_sum(tarn_square(y), TARN_ALL_AXES));
     (void)tarn_copy_to(y, o->y, sizeof(o->y));
-    (void)tarn_copy_to(tarn_grad(x), o->dx, sizeof(o->dx));
+    (void)tarn_copy_to(tarn_grad_of(x), o->dx, sizeof(o->dx));
     return tarn_ok(tm);
 }
 
@@ -158,7 +158,7 @@ static void writes_are_refused(void **state)
     check_error(f->tm, TARN_ESTATE, "tarn_require_grad: \"l.weight\" [2,3] is frozen");
     assert_null(tarn_require_grad(mean));
     check_error(f->tm, TARN_ESTATE, "tarn_require_grad: \"mean\" [3] is frozen");
-    assert_null(tarn_grad(l.weight));
+    assert_null(tarn_grad_of(l.weight));
     check_error_part(f->tm, TARN_ESTATE, "tarn_grad: \"l.weight\" [2,3] requires no gradient");
     check_status(tarn_stop_grad(l.weight), TARN_OK);
 
@@ -304,7 +304,7 @@ static void freezing_between_forward_and_backward(void **state)
     assert_false(tarn_has_grad(a.weight));
     assert_false(tarn_requires_grad(a.weight));
     assert_true(tarn_has_grad(b.weight));
-    check_close(tarn_grad(b.bias), ((double[]){ 1 }), 1, 1e-6);
+    check_close(tarn_grad_of(b.bias), ((double[]){ 1 }), 1, 1e-6);
 }
 
 /* A reader trains a head of its own on a frozen body of another manager. */

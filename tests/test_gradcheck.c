@@ -297,8 +297,8 @@ static void nothing_stays_on_tape_or_in_the_pool(void **state)
 {
     tarn_manager *tm = ((check_fixture *)*state)->tm;
     tarn_tensor *const inputs[] = { leaf(tm), leaf(tm) };
-    (void)tarn_grad(inputs[0]); /* gradients exist from here on */
-    (void)tarn_grad(inputs[1]);
+    (void)tarn_grad_of(inputs[0]); /* gradients exist from here on */
+    (void)tarn_grad_of(inputs[1]);
     const size_t live = tarn_pool_get_stats(tarn_manager_pool(tm)).live_blocks;
     const uint64_t handles = tarn_manager_get_stats(tm).handles;
     assert_int_equal(check(apply, &right, inputs, 2, NULL, NULL), TARN_OK);

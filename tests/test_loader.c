@@ -338,7 +338,7 @@ static void test_saved_batch(void **state)
     tarn_tensor *loss = tarn_sum(tarn_mul(x, w), TARN_ALL_AXES);
     assert_true(tarn_loader_next(loader, &later, NULL));
     assert_int_equal(tarn_backward(loss), TARN_OK);
-    assert_true(((const float *)tarn_data(tarn_grad(w)))[2] == 500);
+    assert_true(((const float *)tarn_data(tarn_grad_of(w)))[2] == 500);
 }
 
 /* A batch that a user made a leaf keeps its gradient to itself. */

@@ -423,7 +423,7 @@ static void releases_what_belongs_to_others(void **state)
     refused(p, TARN_ESTATE,
             "tarn_release: \"l1.weight\" [8,2] belongs to its module, loader or "
             "leaf and was not retained");
-    tarn_release(tarn_grad(p->l1.weight));
+    tarn_release(tarn_grad_of(p->l1.weight));
     refused(p, TARN_ESTATE,
             "tarn_release: [8,2] belongs to its module, loader or leaf and was "
             "not retained");
@@ -555,12 +555,12 @@ static void asks_for_gradients_that_are_not_there(void **state)
 {
     program *p = *state;
     TARN_SCOPE(p->tm);
-    assert_null(tarn_grad(p->x));
+    assert_null(tarn_grad_of(p->x));
     refused(p, TARN_ESTATE,
             "tarn_grad: [4,2] requires no gradient: tarn_require_grad before the "
             "forward pass");
     tarn_tensor *hidden = tarn_linear_forward(&p->l1, p->x);
-    assert_null(tarn_grad(hidden));
+    assert_null(tarn_grad_of(hidden));
     refused(p, TARN_ESTATE,
             "tarn_grad: [4,8] was computed by an operation: only leaves have a "
             "gradient");

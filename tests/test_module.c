@@ -231,14 +231,14 @@ static void test_zero_grad(void **state)
     tarn_tensor *q = tarn_module_add_parameter(b, "w", TARN_F32, TARN_SHAPE(3), NULL);
     give_gradients(root, 2);
     assert_true(tarn_has_grad(p) && tarn_has_grad(q));
-    assert_true(((const float *)tarn_data(tarn_grad(p)))[2] == 6);
+    assert_true(((const float *)tarn_data(tarn_grad_of(p)))[2] == 6);
     tarn_module_zero_grad(a);
     assert_false(tarn_has_grad(p));
     assert_true(tarn_has_grad(q));
-    assert_true(((const float *)tarn_data(tarn_grad(p)))[2] == 0);
+    assert_true(((const float *)tarn_data(tarn_grad_of(p)))[2] == 0);
     give_gradients(root, 2);
-    assert_true(((const float *)tarn_data(tarn_grad(p)))[2] == 6);
-    assert_true(((const float *)tarn_data(tarn_grad(q)))[2] == 12);
+    assert_true(((const float *)tarn_data(tarn_grad_of(p)))[2] == 6);
+    assert_true(((const float *)tarn_data(tarn_grad_of(q)))[2] == 12);
 
     assert_int_equal(tarn_stop_grad(p), TARN_OK);
     tarn_module_zero_grad(root);
@@ -258,10 +258,11 @@ static void test_clip(void **state)
     const double norm = sqrt(520);
     assert_true(fabs(tarn_clip_grad_norm(root, INFINITY) - norm) < 1e-12);
     assert_true(fabs(tarn_clip_grad_norm(root, 100) - norm) < 1e-12);
-    assert_true(((const float *)tarn_data(tarn_grad(p)))[10] == 11);
+    assert_true(((const float *)tarn_data(tarn_grad_of(p)))[10] == 11);
     assert_true(fabs(tarn_clip_grad_norm(root, 2) - norm) < 1e-12);
-    assert_true(fabs(((const double *)tarn_data(tarn_grad(q)))[2] - 3 * 2 / norm) < 1e-14);
-    assert_true(fabsf(((const float *)tarn_data(tarn_grad(p)))[10] - (float)(22 / norm)) < 1e-6f);
+    assert_true(fabs(((const double *)tarn_data(tarn_grad_of(q)))[2] - 3 * 2 / norm) < 1e-14);
+    assert_true(fabsf(((const float *)tarn_data(tarn_grad_of(p)))[10] - (float)(22 / norm)) <
+                1e-6f);
     assert_true(fabs(tarn_clip_grad_norm(root, 2) - 2) < 1e-6);
 
     tarn_optimizer *sgd = tarn_sgd_create(root, NULL);
@@ -275,9 +276,9 @@ static void test_clip(void **state)
         assert_true(isnan(tarn_clip_grad_norm(root, bad[i])));
         check_error_part(f->tm, TARN_EARG, "max_norm");
     }
-    ((float *)tarn_data_mut(tarn_grad(p)))[3] = INFINITY;
+    ((float *)tarn_data_mut(tarn_grad_of(p)))[3] = INFINITY;
     assert_true(isnan(tarn_clip_grad_norm(root, 0.5)));
-    assert_true(fabs(((const double *)tarn_data(tarn_grad(q)))[2] - 3 * 2 / norm) < 1e-14);
+    assert_true(fabs(((const double *)tarn_data(tarn_grad_of(q)))[2] - 3 * 2 / norm) < 1e-14);
     assert_true(isnan(tarn_clip_grad_norm(root, 0.5))); /* the error is held */
     check_error_part(f->tm, TARN_ENUMERIC, "\"p\"");
 }
@@ -285,7 +286,7 @@ static void test_clip(void **state)
 /* Sets the gradients of p: n elements of one value. */
 static void set_gradients(tarn_tensor *p, double value)
 {
-    assert_int_equal(tarn_fill_with(tarn_grad(p), value), TARN_OK);
+    assert_int_equal(tarn_fill_with(tarn_grad_of(p), value), TARN_OK);
 }
 
 /* Squares that overflow or vanish in double are no reason to refuse the norm. */
@@ -305,13 +306,13 @@ static void test_clip_extremes(void **state)
     set_gradients(p, 1e200);
     set_gradients(q, 1e30);
     assert_true(fabs(tarn_clip_grad_norm(root, 6) - 3e200) < 1e186);
-    assert_true(fabs(((const double *)tarn_data(tarn_grad(p)))[8] - 2) < 1e-14);
-    assert_true(((const float *)tarn_data(tarn_grad(q)))[8] == 0);
+    assert_true(fabs(((const double *)tarn_data(tarn_grad_of(p)))[8] - 2) < 1e-14);
+    assert_true(((const float *)tarn_data(tarn_grad_of(q)))[8] == 0);
 
     set_gradients(p, 1e308);
     assert_true(isnan(tarn_clip_grad_norm(root, 1)));
     check_error_part(f->tm, TARN_ENUMERIC, "the largest is 1e+308");
-    ((double *)tarn_data_mut(tarn_grad(p)))[8] = NAN;
+    ((double *)tarn_data_mut(tarn_grad_of(p)))[8] = NAN;
     assert_true(isnan(tarn_clip_grad_norm(root, 1)));
     check_error_part(f->tm, TARN_ENUMERIC, "\"p\"");
 }

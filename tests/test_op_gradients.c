@@ -156,7 +156,8 @@ static gradients differentiate(tarn_manager *tm, op_trial *t, tarn_dtype dtype, 
         check_status(tarn_backward_with(y, &(tarn_backward_options){ .gradient = v }), TARN_OK);
     }
     for (int i = 0; i < t->n; i++)
-        if (is_float(t, i) && (wanted >> i & 1) != 0) op_array_read(&g.of[i], tarn_grad(s.leaf[i]));
+        if (is_float(t, i) && (wanted >> i & 1) != 0)
+            op_array_read(&g.of[i], tarn_grad_of(s.leaf[i]));
     return g;
 }
 
@@ -362,7 +363,7 @@ static void results_without_gradient(void **state)
     do {                                                                    \
         tarn_zero_grad(leaf);                                               \
         check_status(tarn_backward(tarn_sum((y), TARN_ALL_AXES)), TARN_OK); \
-        check_close(tarn_grad(leaf), ((const double[]){ __VA_ARGS__ }),     \
+        check_close(tarn_grad_of(leaf), ((const double[]){ __VA_ARGS__ }),  \
                     (size_t)COUNT(__VA_ARGS__), 0);                         \
     } while (0)
 

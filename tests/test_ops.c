@@ -20,9 +20,8 @@ static void every_operation_has_a_case(void **state)
     (void)state;
     for (int i = 0; tarn__ops[i] != NULL; i++) {
         bool found = false;
-        for (int row = 0; row < n_op_cases; row++)
-            found = found || strcmp(op_cases[row].op, tarn__ops[i]->name) == 0;
-        if (!found) fail_msg("no row in tests/op_cases.c for the operation %s", tarn__ops[i]->name);
+        OP_EACH_CASE(c) found = found || strcmp(c->op, tarn__ops[i]->name) == 0;
+        if (!found) fail_msg("no row in tests/cases_*.c for the operation %s", tarn__ops[i]->name);
     }
 }
 
@@ -38,7 +37,10 @@ static const tarn__op *find_op(const char *name)
 static void the_list_is_sound(void **state)
 {
     (void)state;
-    for (int row = 0; row < n_op_cases; row++) (void)find_op(op_cases[row].op);
+    OP_EACH_CASE(c)
+    {
+        if ((c->flags & OP_COMPOSED) == 0) (void)find_op(c->op);
+    }
     for (int i = 0; tarn__ops[i] != NULL; i++) {
         const tarn__op *op = tarn__ops[i];
         assert_ptr_equal(find_op(op->name), op);
@@ -316,7 +318,7 @@ static void expect_exact_sums(tarn_manager *tm, repeating repeat, tarn_shape fro
             tarn_backward_with(y, &(tarn_backward_options){ .gradient = dy, .keep_graph = true }),
             TARN_OK);
         const double expected = pass * terms * (double)0.1F;
-        const float *sums = tarn_data(tarn_grad(b));
+        const float *sums = tarn_data(tarn_grad_of(b));
         for (int64_t i = 0; i < tarn_numel(b); i++)
             if (!(fabs((double)sums[i] - expected) <= 0x1p-23 * expected))
                 fail_msg("sum %d of pass %d is %.9g, not %.9g", (int)i, pass, (double)sums[i],
@@ -415,6 +417,7 @@ static void strides_of_single_rows_are_not_read(void **state)
 
 static void expect_dtype_errors(tarn_manager *tm, op_trial *t)
 {
+    if ((t->c->flags & OP_COMPOSED) != 0) return;
     const tarn__op *op = find_op(t->c->op);
     char text[200];
     if (t->n == 3 || t->in[0].n == 0) return;
@@ -455,6 +458,7 @@ static void wrong_types(void **state)
  * in silence. */
 static void expect_null_errors(tarn_manager *tm, op_trial *t)
 {
+    if ((t->c->flags & OP_COMPOSED) != 0) return;
     const tarn__op *op = find_op(t->c->op);
     tarn_tensor *none[OP_OPERANDS] = { NULL };
     char text[200];

@@ -32,7 +32,7 @@ TARN_API bool tarn_requires_grad(const tarn_tensor *t);
  * stores over it. NULL, with the error held, if t requires no gradient or is no leaf (TARN_ESTATE),
  * or memory is short.
  */
-TARN_API tarn_tensor *tarn_grad(tarn_tensor *t);
+TARN_API tarn_tensor *tarn_grad_of(tarn_tensor *t);
 
 /* True if a gradient has arrived at the leaf since it was last emptied or consumed by an
  * optimiser's step. */

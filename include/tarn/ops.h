@@ -1,4 +1,5 @@
-/* ops.h - the operations.
+/* ops.h - operations: elementwise, products, reductions. (shape.h has views, selection and copies,
+ * functional.h what layers are made of, conv.h convolutions, loss.h losses.)
  *
  * An operation takes tensors of one manager and returns a new one in the open scope, or NULL with
  * the error held (TARN_ESHAPE, TARN_EDTYPE, TARN_EARG, TARN_ENOMEM, TARN_ESTALE, TARN_ESTATE). With
@@ -129,55 +130,6 @@ TARN_API tarn_tensor *tarn_min(tarn_tensor *x, tarn_axes axes);
  * of the reduced axes, last fastest. I64; no gradient. x of any type. Fails also: TARN_ESHAPE over
  * nothing. */
 TARN_API tarn_tensor *tarn_argmax(tarn_tensor *x, tarn_axes axes);
-
-/* ---- softmax and losses */
-
-/* y = e^x / sum(e^x) along one axis, computed from x - max(x).   dx = y (dy - sum(dy y)). A row of
- * -inf gives NaN. */
-TARN_API tarn_tensor *tarn_softmax(tarn_tensor *x, int axis);
-/* y = x - log(sum(e^x)) along one axis.   dx = dy - e^y sum(dy). */
-TARN_API tarn_tensor *tarn_log_softmax(tarn_tensor *x, int axis);
-/* Mean over the rows of -log(softmax(logits)[label]).
- *   logits (B, C)   labels (B), integers in [0, C), I32, I64 or U8   ->   a scalar
- * dlogits = (softmax - onehot) / B; NaN for B = 0. Fails also: TARN_EARG naming the row whose label
- * is out of range. */
-TARN_API tarn_tensor *tarn_cross_entropy(tarn_tensor *logits, tarn_tensor *labels);
-/* Mean of max(x, 0) - x y + log(1 + e^-|x|): the binary cross-entropy of targets y in [0, 1] and
- * logits x of one shape. A scalar; dx = (sigmoid(x) - y) / n, dy = -x / n. */
-TARN_API tarn_tensor *tarn_bce_with_logits(tarn_tensor *x, tarn_tensor *y);
-/* Mean of (x - y)^2; x and y of one shape. A scalar; dx = 2 (x - y) / n, dy = -dx. */
-TARN_API tarn_tensor *tarn_mse(tarn_tensor *x, tarn_tensor *y);
-
-/* ---- views: they share storage and never copy; tensors of any type */
-
-/* The same elements in another shape; one size may be -1 and is computed. Fails also: TARN_ESHAPE
- * if the number of elements differs or the strides of x do not allow a view (tarn_contiguous
- * first). */
-TARN_API tarn_tensor *tarn_reshape(tarn_tensor *x, tarn_shape shape);
-/* Two axes exchanged. */
-TARN_API tarn_tensor *tarn_transpose(tarn_tensor *x, int axis_a, int axis_b);
-/* The elements [start, stop) along an axis; negative places count from the end. Fails also:
- * TARN_EARG unless 0 <= start <= stop <= size. */
-TARN_API tarn_tensor *tarn_slice(tarn_tensor *x, int axis, int64_t start, int64_t stop);
-/* Axes of size 1, and new ones in front, repeated to `shape` without a copy. */
-TARN_API tarn_tensor *tarn_expand(tarn_tensor *x, tarn_shape shape);
-/* The same elements, but no gradient passes. */
-TARN_API tarn_tensor *tarn_detach(tarn_tensor *x);
-
-/* ---- copies and conversions */
-
-/* The elements of x without gaps, last axis fastest: x itself as a view if it already is so, else a
- * copy. Any type. */
-TARN_API tarn_tensor *tarn_contiguous(tarn_tensor *x);
-/* x in another element type. Float to integer truncates, saturates, and turns NaN into 0; integers
- * saturate. Between floats the gradient is cast back; a cast to integers has none. */
-TARN_API tarn_tensor *tarn_cast(tarn_tensor *x, tarn_dtype dtype);
-
-/* Each element set to zero with probability p, else divided by 1 - p. The draws depend on the
- * manager's seed and `stream` alone: pass another stream for each use, such as a step number.
- * (tarn_dropout_layer, in nn.h, counts for itself.) dx = dy under the same draws, drawn again
- * rather than kept. Fails also: TARN_EARG unless 0 <= p <= 1. */
-TARN_API tarn_tensor *tarn_dropout(tarn_tensor *x, double p, uint64_t stream);
 
 TARN_END_DECLS
 

@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 #include "tarn/export.h"
-#include "tarn/nn.h"
+#include "tarn/module.h"
 
 TARN_BEGIN_DECLS
 

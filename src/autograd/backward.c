@@ -187,8 +187,10 @@ static tarn_status run_backward(tarn__call *call, const tarn__node *node)
         prepared[i] = call->in[i] = tarn__prepare_operand(op, node->in[i]);
         if (prepared[i] == NULL) status = TARN_ENOMEM;
     }
+    if (status == TARN_OK && op->scratch != NULL) status = tarn__take_scratch(call);
     if (status == TARN_OK && !call->manager->dry)
         status = op->backward[node->in[0]->layout.dtype == TARN_F64](call);
+    if (call->scratch != NULL) tarn__unref(call->scratch);
     for (int i = 0; i < op->arity; i++)
         if (prepared[i] != NULL) tarn__unref(prepared[i]);
     return status;
@@ -197,9 +199,12 @@ static tarn_status run_backward(tarn__call *call, const tarn__node *node)
 /* Computes the gradients that node's operands want from the gradient of its output. */
 static tarn_status run_node(const pass *p, tarn__node *node)
 {
-    tarn__call call = {
-        .op = node->op, .manager = p->tm, .attr = &node->attr, .out = node->out, .dout = node->dout
-    };
+    tarn__call call = { .op = node->op,
+                        .manager = p->tm,
+                        .attr = &node->attr,
+                        .out = node->out,
+                        .aux = node->aux,
+                        .dout = node->dout };
     bool wanted = false;
     tarn_status status = TARN_OK;
     for (int i = 0; i < node->op->arity && status == TARN_OK; i++) {

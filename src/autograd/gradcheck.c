@@ -123,7 +123,7 @@ static void compare(check *c, int input, int64_t element, double analytic, doubl
 static tarn_status check_input(check *c, int i, const double *first)
 {
     tarn_tensor *x = c->inputs[i];
-    const double *second = tarn_data(tarn_grad(x));
+    const double *second = tarn_data(tarn_grad_of(x));
     if (second == NULL) return tarn_error_code(c->tm);
     if (tarn__elements(x) > 0 && memcmp(first, second, tarn__bytes(x)) != 0)
         return tarn__fail(
@@ -156,7 +156,7 @@ static tarn_status run_check(check *c)
     double *first = firsts->data;
     for (int i = 0; i < c->n; i++) {
         if (!is_checked(c->inputs[i])) continue;
-        const double *grad = tarn_data(tarn_grad(c->inputs[i]));
+        const double *grad = tarn_data(tarn_grad_of(c->inputs[i]));
         if (grad == NULL) return tarn_error_code(c->tm);
         if (tarn__elements(c->inputs[i]) > 0) memcpy(first + at, grad, tarn__bytes(c->inputs[i]));
         at += c->inputs[i]->layout.numel;

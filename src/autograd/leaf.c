@@ -78,7 +78,7 @@ void tarn__leaf_empty(tarn_tensor *t)
     if (t->grad != NULL) tarn__make_zero(t->grad);
 }
 
-tarn_tensor *tarn_grad(tarn_tensor *t)
+tarn_tensor *tarn_grad_of(tarn_tensor *t)
 {
     if (t == NULL || !check_leaf(t, "tarn_grad")) return NULL;
     return tarn__leaf_grad(t);

@@ -9,6 +9,8 @@ void tarn__node_unsave(tarn__node *node)
     for (int i = 0; i <= TARN__MAX_OPERANDS; i++)
         if ((node->saved >> i & 1) != 0) tarn__unsave(tarn__node_tensor(node, i));
     node->saved = 0;
+    if (node->aux != NULL) tarn__unref(node->aux);
+    node->aux = NULL;
 }
 
 void tarn__node_free(tarn__tape *tape, tarn__node *node)
@@ -41,18 +43,22 @@ static void note_wanted(tarn__node *node, const tarn__op *op, tarn_tensor *const
     }
 }
 
-static tarn_status record(tarn_manager *tm, const tarn__op *op, tarn_tensor *const *in,
-                          tarn_tensor *out, const tarn__attr *attr)
+static tarn_status record(const tarn__call *call)
 {
-    tarn__tape *tape = tm->tape;
+    const tarn__op *op = call->op;
+    tarn_tensor *const *in = call->in;
+    tarn_tensor *out = call->out;
+    tarn__tape *tape = call->manager->tape;
     tarn__node *node = tarn__slab_take(&tape->nodes);
-    if (node == NULL) return tarn__fail_memory(tm, "tape", sizeof(*node));
+    if (node == NULL) return tarn__fail_memory(call->manager, "tape", sizeof(*node));
     node->op = op;
     node->out = out;
     node->dout = NULL;
     node->pass = 0;
     note_wanted(node, op, in);
-    if (attr != NULL) node->attr = *attr;
+    if (call->attr != NULL) node->attr = *call->attr;
+    node->aux = call->aux;
+    if (node->aux != NULL) tarn__ref(node->aux);
     for (int i = 0; i < TARN__MAX_OPERANDS; i++) {
         node->in[i] = i < op->arity ? in[i] : NULL;
         if (node->in[i] != NULL) tarn__ref(node->in[i]);

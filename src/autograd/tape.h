@@ -15,6 +15,7 @@ typedef struct tarn__node {
     const tarn__op *op;
     tarn_tensor *in[TARN__MAX_OPERANDS]; /* referenced */
     tarn_tensor *out;                    /* referenced */
+    tarn_tensor *aux;                    /* owned, until it was read; may be NULL */
     struct tarn__node *next_orphan;
     tarn_tensor *dout; /* owned, during backward: what has arrived of the output's gradient */
     uint64_t position; /* counts the nodes ever recorded */

@@ -19,13 +19,11 @@ typedef struct tarn__frame {
 
 /* What the tape does for operations and scopes. Installed by the tape when the first leaf is made;
  * until then nothing is recorded. */
-struct tarn__op;
-struct tarn__attr;
+struct tarn__call;
 typedef struct tarn__recorder {
-    /* Records that `op` made `out` from `in`. On failure (memory) nothing is recorded and the error
-     * is held. */
-    tarn_status (*record)(tarn_manager *tm, const struct tarn__op *op, tarn_tensor *const *in,
-                          tarn_tensor *out, const struct tarn__attr *attr);
+    /* Records a call that is done. On failure (memory) nothing is recorded and the error is held.
+     */
+    tarn_status (*record)(const struct tarn__call *call);
     uint64_t (*mark)(const tarn_manager *tm);
     /* Forgets what was recorded after `mark`, unless something it computed now belongs to a scope
      * above `depth`. */

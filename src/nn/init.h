@@ -3,7 +3,7 @@
 #ifndef TARN_NN_INIT_H
 #define TARN_NN_INIT_H
 
-#include <tarn/nn.h>
+#include <tarn/module.h>
 
 #include "core/tensor.h"
 

@@ -7,49 +7,12 @@
 
 #include "core/random.h"
 #include "core/size.h"
-#include "nn/module.h"
+#include <tarn/functional.h>
+
+#include "nn/layer.h"
 
 /* The slope of leaky relu in an MLP. */
 static const double LEAKY_SLOPE = 0.01;
-
-/* What enter replaced. */
-typedef struct outside {
-    const char *label, *path;
-    tarn_phase phase;
-} outside;
-
-/* Makes operations on x run in the name of the layer until leave. */
-static outside enter(tarn_manager *tm, const tarn_module *layer)
-{
-    const outside before = { tm->label, tm->place.path, tarn__phase_auto(tm, layer->path) };
-    tm->label = layer->label;
-    tm->place.path = layer->path;
-    return before;
-}
-
-static void leave(tarn_manager *tm, outside before)
-{
-    (void)tarn_phase_end(before.phase);
-    tm->label = before.label;
-    tm->place.path = before.path;
-}
-
-/* Holds that x is missing, unless an error is held already: then that one has said why. Whose x a
- * frozen layer misses is not known. Returns NULL. */
-static tarn_tensor *without_input(const tarn_module *layer)
-{
-    if (layer->frozen) return NULL;
-    (void)tarn__fail(layer->object.manager, TARN_EARG, "%s: x is NULL", layer->label);
-    return NULL;
-}
-
-/* Holds that the layer is missing, in the same sense. Returns NULL. */
-static tarn_tensor *without_layer(tarn_tensor *x, const char *kind)
-{
-    if (x != NULL)
-        (void)tarn__fail(x->manager, TARN_EARG, "%s: the layer is NULL: was it ever made?", kind);
-    return NULL;
-}
 
 /* ---- linear */
 
@@ -89,11 +52,11 @@ tarn_linear tarn_linear_create_with(tarn_module *parent, const char *name, int64
 
 tarn_tensor *tarn_linear_forward(const tarn_linear *layer, tarn_tensor *x)
 {
-    if (layer == NULL || layer->module == NULL) return without_layer(x, "linear");
-    if (x == NULL) return without_input(layer->module);
-    const outside before = enter(x->manager, layer->module);
+    if (layer == NULL || layer->module == NULL) return tarn__without_layer(x, "linear");
+    if (x == NULL) return tarn__without_input(layer->module);
+    const tarn__outside before = tarn__enter_layer(x->manager, layer->module);
     tarn_tensor *y = tarn_affine(x, layer->weight, layer->bias);
-    leave(x->manager, before);
+    tarn__leave_layer(x->manager, before);
     return y;
 }
 
@@ -115,14 +78,14 @@ tarn_dropout_layer tarn_dropout_create(tarn_module *parent, const char *name, do
  * call that fails is not counted, so that trying again gives the same draws. */
 tarn_tensor *tarn_dropout_forward(const tarn_dropout_layer *layer, tarn_tensor *x)
 {
-    if (layer == NULL || layer->module == NULL) return without_layer(x, "dropout");
+    if (layer == NULL || layer->module == NULL) return tarn__without_layer(x, "dropout");
     tarn_module *module = layer->module;
-    if (x == NULL) return without_input(module);
+    if (x == NULL) return tarn__without_input(module);
     if (!module->training || layer->p == 0) return x;
     const uint64_t stream = tarn__random_key(module->key, module->calls);
-    const outside before = enter(x->manager, module);
+    const tarn__outside before = tarn__enter_layer(x->manager, module);
     tarn_tensor *y = tarn_dropout(x, layer->p, stream);
-    leave(x->manager, before);
+    tarn__leave_layer(x->manager, before);
     if (y != NULL) module->calls++;
     return y;
 }
@@ -205,15 +168,15 @@ static tarn_tensor *activate(tarn_activation activation, tarn_tensor *x)
 
 tarn_tensor *tarn_mlp_forward(const tarn_mlp *mlp, tarn_tensor *x)
 {
-    if (mlp == NULL || mlp->module == NULL) return without_layer(x, "mlp");
-    if (x == NULL) return without_input(mlp->module);
+    if (mlp == NULL || mlp->module == NULL) return tarn__without_layer(x, "mlp");
+    if (x == NULL) return tarn__without_input(mlp->module);
     tarn_manager *tm = x->manager;
     for (int i = 0; i < mlp->n_layers && x != NULL; i++) {
         x = tarn_linear_forward(&mlp->layers[i], x);
         if (x == NULL || i + 1 == mlp->n_layers) break;
-        const outside before = enter(tm, mlp->module);
+        const tarn__outside before = tarn__enter_layer(tm, mlp->module);
         x = activate(mlp->activation, x);
-        leave(tm, before);
+        tarn__leave_layer(tm, before);
         if (x != NULL && mlp->dropouts != NULL) x = tarn_dropout_forward(&mlp->dropouts[i], x);
     }
     return x;

@@ -2,7 +2,7 @@
  * metrics.c - how good an answer is. Reads values only; nothing is recorded or allocated. */
 #include <math.h>
 
-#include <tarn/nn.h>
+#include <tarn/metrics.h>
 
 #include "core/manager.h"
 #include "core/values.h"

@@ -6,7 +6,7 @@
 #ifndef TARN_NN_MODULE_H
 #define TARN_NN_MODULE_H
 
-#include <tarn/nn.h>
+#include <tarn/module.h>
 
 #include "core/manager.h"
 #include "core/tensor.h"

@@ -123,9 +123,44 @@ tarn_tensor *tarn__prepare_operand(const tarn__op *op, tarn_tensor *t)
     return copy;
 }
 
+/* A tensor of the manager's that nobody owns, of a layout without strides yet. NULL with the error
+ * held. */
+static tarn_tensor *new_internal(const tarn__call *call, tarn__layout *layout, tarn_kind kind)
+{
+    const tarn_status status = tarn__layout_pack(layout);
+    if (status != TARN_OK) {
+        (void)tarn__call_fail(call, status, "there would be too many elements to work with");
+        return NULL;
+    }
+    const tarn__place before = tarn__enter_place(call->manager, call->op->name, kind);
+    tarn_tensor *t = tarn__tensor_new(call->manager, layout, TARN_UNINITIALIZED);
+    tarn__leave_place(call->manager, before);
+    return t;
+}
+
+tarn_status tarn__take_scratch(tarn__call *call)
+{
+    const size_t bytes = call->op->scratch != NULL ? call->op->scratch(call) : 0;
+    if (bytes == 0) return TARN_OK;
+    tarn__layout layout = { .dtype = TARN_U8, .ndim = 1 };
+    if (bytes > INT64_MAX)
+        return tarn__call_fail(call, TARN_EOVERFLOW, "there would be too many bytes to work with");
+    layout.dims[0] = (int64_t)bytes;
+    call->scratch = new_internal(call, &layout, TARN_KIND_WORKSPACE);
+    return call->scratch != NULL ? TARN_OK : tarn_error_code(call->manager);
+}
+
+static tarn_status take_aux(tarn__call *call)
+{
+    tarn__layout layout = { 0 };
+    call->op->aux(call, &layout);
+    call->aux = new_internal(call, &layout, TARN_KIND_ACTIVATION);
+    return call->aux != NULL ? TARN_OK : tarn_error_code(call->manager);
+}
+
 /* Gives the output, whose layout is complete, its memory and runs the forward kernel. On failure
  * the output has ended. */
-static tarn_tensor *run(tarn__call *call, tarn_tensor *out)
+static tarn_tensor *run(tarn__call *call, tarn_tensor *out, bool recorded)
 {
     const tarn__op *op = call->op;
     tarn_tensor *given[TARN__MAX_OPERANDS];
@@ -142,8 +177,12 @@ static tarn_tensor *run(tarn__call *call, tarn_tensor *out)
         call->out = tarn__tensor_complete(out, TARN_UNINITIALIZED, tarn__tag_here(call->manager));
     else tarn__tensor_cancel(out);
     if (call->out == NULL) status = TARN_ENOMEM;
+    if (status == TARN_OK && recorded && op->aux != NULL) status = take_aux(call);
+    if (status == TARN_OK && op->scratch != NULL) status = tarn__take_scratch(call);
     if (status == TARN_OK && call->out->layout.numel > 0 && !call->manager->dry)
         status = op->forward[type](call);
+    if (call->scratch != NULL) tarn__unref(call->scratch);
+    call->scratch = NULL;
     for (int i = 0; i < op->arity; i++) {
         if (call->in[i] != NULL) tarn__unref(call->in[i]);
         call->in[i] = given[i];
@@ -157,10 +196,10 @@ static tarn_tensor *run(tarn__call *call, tarn_tensor *out)
 
 /* ---- record */
 
-static bool wants_record(const tarn__call *call)
+static bool wants_record(const tarn__call *call, uint8_t dtype)
 {
     const tarn__op *op = call->op;
-    if (!tarn__recording(call->manager) || !is_float(call->out->layout.dtype)) return false;
+    if (!tarn__recording(call->manager) || !is_float(dtype)) return false;
     if (op->stops_gradient || (!op->is_view && op->backward[0] == NULL)) return false;
     for (int i = 0; i < op->arity; i++)
         if (call->in[i] != NULL && call->in[i]->requires_grad) return true;
@@ -183,16 +222,14 @@ static tarn_tensor *run_call(tarn__call *call)
         tarn__tensor_cancel(out);
         return NULL;
     }
+    const bool recorded = wants_record(call, out->layout.dtype);
     if (call->op->is_view) call->out = tarn__tensor_complete_view(out, call->in[0], offset);
-    else (void)run(call, out);
-    if (call->out == NULL) return NULL;
-    if (wants_record(call)) {
-        const tarn__recorder *recorder = call->manager->recorder;
-        if (recorder->record(call->manager, call->op, call->in, call->out, call->attr) != TARN_OK) {
-            tarn__unref(call->out);
-            return NULL;
-        }
+    else (void)run(call, out, recorded);
+    if (call->out != NULL && recorded && call->manager->recorder->record(call) != TARN_OK) {
+        tarn__unref(call->out);
+        call->out = NULL;
     }
+    if (call->aux != NULL) tarn__unref(call->aux);
     return tarn__adopt(call->out);
 }
 

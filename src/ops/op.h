@@ -23,23 +23,28 @@
 #ifndef TARN_OPS_OP_H
 #define TARN_OPS_OP_H
 
+#include <tarn/functional.h>
+#include <tarn/loss.h>
 #include <tarn/ops.h>
+#include <tarn/shape.h>
 
 #include "core/manager.h"
 #include "core/tensor.h"
 
-enum { TARN__MAX_OPERANDS = 4 };
+enum { TARN__MAX_OPERANDS = 5 };
 
 /* An operation's parameters beside its operands. Each operation says which it uses. */
 typedef struct tarn__attr {
     double value;                 /* a scalar operand, a slope, a probability */
+    double value_b;               /* another */
     uint64_t key;                 /* of random draws */
-    int64_t sizes[TARN_MAX_DIMS]; /* a target shape; or places: slice {start, stop} */
+    int64_t sizes[TARN_MAX_DIMS]; /* a target shape; or places: slice {start, stop}; or others */
     int32_t n_sizes;
     int32_t axis, axis_b;
     uint32_t axes; /* reductions: one bit an axis */
     bool keep;     /* reductions: keep axes with size 1 */
     uint8_t dtype;
+    uint8_t choice; /* an enumerator of the operation's own */
 } tarn__attr;
 
 typedef struct tarn__call {
@@ -48,7 +53,10 @@ typedef struct tarn__call {
     const tarn__attr *attr;
     tarn_tensor *in[TARN__MAX_OPERANDS]; /* NULL: an optional operand that is absent */
     tarn_tensor *out;
-    tarn_tensor *dout; /* backward only, like the next two */
+    tarn_tensor *aux;     /* what forward leaves for backward, where the operation declares it; in
+                             forward NULL if the operation is not recorded */
+    tarn_tensor *scratch; /* room to work in, where the operation declares it */
+    tarn_tensor *dout;    /* backward only, like the next two */
     tarn_tensor *din[TARN__MAX_OPERANDS];
     bool add[TARN__MAX_OPERANDS];
 } tarn__call;
@@ -61,7 +69,8 @@ enum {
     TARN__USES_IN1 = 2,
     TARN__USES_IN2 = 4,
     TARN__USES_IN3 = 8,
-    TARN__USES_OUT = 16
+    TARN__USES_IN4 = 16,
+    TARN__USES_OUT = 1 << TARN__MAX_OPERANDS
 };
 
 typedef enum tarn__operand_layout {
@@ -91,6 +100,28 @@ typedef struct tarn__op {
     /* By the type of operand 0: [0] F32 and all others, [1] F64. No backward: the result never
      * requires a gradient. */
     tarn__kernel forward[2], backward[2];
+
+    /* What forward leaves for backward beside operands and output: sets dtype, ndim and dims. NULL:
+     * nothing. */
+    void (*aux)(const tarn__call *call, tarn__layout *layout);
+
+    /* The bytes of room that a kernel needs: of forward if call->dout is NULL, else of backward.
+     * NULL: none. */
+    size_t (*scratch)(const tarn__call *call);
+
+    /* The gradient once more, as operations, so that it can be recorded and differentiated itself.
+     * One of both; neither, where mathematics has no second derivative to offer.
+     *
+     * graph: the gradient of operand i, from call->in, call->out and call->dout, which are recorded
+     * tensors. Where its shape is a broadcast one, backward sums it to the operand's; NULL with the
+     * error held on failure. It is called only for operands that want a gradient.
+     *
+     * compose: the operation itself, of other operations on call->in; its gradient is then theirs.
+     *
+     * Both are written statement by statement: in f(g(x), h(x)) compilers differ in what they call
+     * first, and with it in the order in which gradients add up. */
+    tarn_tensor *(*graph)(const tarn__call *call, int i);
+    tarn_tensor *(*compose)(const tarn__call *call);
 } tarn__op;
 
 /* { name_f32, name_f64 } */
@@ -113,6 +144,9 @@ tarn_tensor *tarn__apply2(const tarn__op *op, tarn_tensor *a, tarn_tensor *b,
 /* The operand as the operation wants it: t itself, with another reference, or a contiguous copy
  * (NULL with the error held). Used for forward and for backward alike. */
 tarn_tensor *tarn__prepare_operand(const tarn__op *op, tarn_tensor *t);
+
+/* Gives call->scratch its memory, if the operation wants any; the caller unrefs it. */
+tarn_status tarn__take_scratch(tarn__call *call);
 
 /* Copies all elements of src to dst, or adds them, over any strides; the shapes are equal, the
  * types too. */

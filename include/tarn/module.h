@@ -1,16 +1,13 @@
-/* nn.h - modules (trees of named parameters), layers and initial weights.
+/* module.h - modules (trees of named parameters) and initial weights.
  *
- * A layer is a plain struct that points into its module; copying it copies pointers. Everything
- * belongs to the module, and the module to its manager. A function that cannot make its layer
- * returns one full of NULL and the manager holds the error; such a layer passes NULL through. */
-#ifndef TARN_NN_H
-#define TARN_NN_H
+ * Everything belongs to its module, and the module to its manager. */
+#ifndef TARN_MODULE_H
+#define TARN_MODULE_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "tarn/export.h"
-#include "tarn/ops.h"
 #include "tarn/tensor.h"
 
 TARN_BEGIN_DECLS
@@ -105,90 +102,6 @@ TARN_API double tarn_clip_grad_norm(tarn_module *module, double max_norm);
 /* A 64-bit hash (FNV-1a) of the bytes of all parameters in order: equal digests, equal weights.
  * 0 for NULL. */
 TARN_API uint64_t tarn_module_digest(const tarn_module *module);
-
-/* ---- layers */
-
-/* y = x w^T + b, applied to the last axis. */
-typedef struct tarn_linear {
-    tarn_module *module;
-    tarn_tensor *weight; /* (out, in) */
-    tarn_tensor *bias;   /* (out), or NULL */
-} tarn_linear;
-
-typedef struct tarn_linear_options {
-    tarn_dtype dtype; /* F32 (the zero value) or F64 */
-    bool no_bias;
-    tarn_init weight; /* {0}: Kaiming uniform with gain sqrt(2) */
-    tarn_init bias;   /* {0}: zeros */
-} tarn_linear_options;
-
-/* A linear layer "name" inside `parent` with `in` inputs and `out` outputs; its parameters are
- * "name.weight" and "name.bias".
- * Fails: as tarn_module_add_parameter, with nothing added; TARN_ESHAPE for sizes below 1. */
-TARN_API tarn_linear tarn_linear_create(tarn_module *parent, const char *name, int64_t in,
-                                        int64_t out);
-TARN_API tarn_linear tarn_linear_create_with(tarn_module *parent, const char *name, int64_t in,
-                                             int64_t out, const tarn_linear_options *options);
-
-/* x (..., in)  ->  (..., out). */
-TARN_API tarn_tensor *tarn_linear_forward(const tarn_linear *layer, tarn_tensor *x);
-
-/* Dropout that draws anew at each call while its module trains, and passes x through otherwise. */
-typedef struct tarn_dropout_layer {
-    tarn_module *module;
-    double p;
-} tarn_dropout_layer;
-
-/* Fails: as tarn_module_add_child; TARN_EARG unless 0 <= p <= 1. */
-TARN_API tarn_dropout_layer tarn_dropout_create(tarn_module *parent, const char *name, double p);
-
-/* x  ->  the same shape, or x itself where nothing is dropped. The draws depend on the manager's
- * seed, the tree's creation number, the layer's path and its own count of calls; a call that fails
- * is not counted. */
-TARN_API tarn_tensor *tarn_dropout_forward(const tarn_dropout_layer *layer, tarn_tensor *x);
-
-/* Leaky relu has the slope 0.01 here. */
-typedef enum tarn_activation {
-    TARN_RELU,
-    TARN_TANH,
-    TARN_SIGMOID,
-    TARN_LEAKY_RELU
-} tarn_activation;
-
-/* A multilayer perceptron: linear layers; between them an activation and, if wished, dropout. */
-typedef struct tarn_mlp {
-    tarn_module *module;
-    int n_layers;
-    tarn_linear *layers;          /* (n_layers): "0", "1", ...; owned by the module */
-    tarn_dropout_layer *dropouts; /* (n_layers - 1): "dropout0", ...; likewise; NULL: none */
-    tarn_activation activation;
-} tarn_mlp;
-
-typedef struct tarn_mlp_options {
-    tarn_activation activation; /* the zero value is relu */
-    double dropout;             /* probability after each activation; 0: none */
-    tarn_dtype dtype;
-} tarn_mlp_options;
-
-/* An MLP of n_sizes - 1 layers: sizes[0] inputs, sizes[n_sizes - 1] outputs. NULL options mean
- * every default.
- * Fails: as tarn_linear_create; TARN_EARG for fewer than two sizes, an unknown activation, or a
- * dropout that is no probability. */
-TARN_API tarn_mlp tarn_mlp_create(tarn_module *parent, const char *name, const int64_t *sizes,
-                                  int n_sizes, const tarn_mlp_options *options);
-
-/* x (..., in)  ->  (..., out); no activation after the last layer. */
-TARN_API tarn_tensor *tarn_mlp_forward(const tarn_mlp *mlp, tarn_tensor *x);
-
-/* ---- metrics */
-
-/* How many rows of logits (B, C) have their largest element (the first of equals) at the label (B,
- * integers). A row with a NaN, and a label that is no class, count as wrong. Nothing is recorded.
- * -1, with the error held, for shapes or types that do not fit. */
-TARN_API int64_t tarn_count_correct(tarn_tensor *logits, tarn_tensor *labels);
-
-/* The same as a fraction of the rows; NaN on failure or for no rows. */
-TARN_API double tarn_accuracy(tarn_tensor *logits, tarn_tensor *labels);
 
 TARN_END_DECLS
 

@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: MIT
+ * cases_shape.c - cases of views, copies, casts and draws. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "check.h"
+#include "core/random.h"
+#include "op_cases.h"
+
+/* ---- what changes nothing */
+
+static void same_reference(const op_array *in, const op_variant *v, op_array *out,
+                           op_array *magnitude)
+{
+    (void)v;
+    op_array_make(out, in->shape);
+    op_array_make(magnitude, in->shape);
+    memcpy(out->data, in->data, (size_t)in->n * sizeof(double));
+}
+
+static tarn_tensor *detach_apply(tarn_tensor *const *in, const op_variant *v)
+{
+    (void)v;
+    return tarn_detach(in[0]);
+}
+
+static tarn_tensor *contiguous_apply(tarn_tensor *const *in, const op_variant *v)
+{
+    (void)v;
+    return tarn_contiguous(in[0]);
+}
+
+#define detach_reference same_reference
+#define contiguous_reference same_reference
+
+/* ---- views */
+
+static bool reshape_variant(int i, op_variant *v)
+{
+    static const tarn_shape shapes[][2] = { { { 2, { 3, 4 } }, { 2, { 2, 6 } } },
+                                            { { 2, { 3, 4 } }, { 3, { 2, -1, 3 } } },
+                                            { { 0, { 0 } }, { 2, { 1, 1 } } },
+                                            { { 2, { 0, 4 } }, { 3, { 2, 0, 7 } } } };
+    if (i >= OP_LENGTH(shapes)) return false;
+    v->shape[0] = shapes[i][0];
+    v->target = shapes[i][1];
+    return true;
+}
+
+static tarn_tensor *reshape_apply(tarn_tensor *const *in, const op_variant *v)
+{
+    return tarn_reshape(in[0], v->target);
+}
+
+static void reshape_reference(const op_array *in, const op_variant *v, op_array *out,
+                              op_array *magnitude)
+{
+    tarn_shape shape = v->target;
+    for (int i = 0; i < shape.ndim; i++)
+        if (shape.dims[i] < 0) shape.dims[i] = in->n / -op_shape_numel(&v->target);
+    op_array_make(out, shape);
+    op_array_make(magnitude, shape);
+    memcpy(out->data, in->data, (size_t)in->n * sizeof(double));
+}
+
+static bool transpose_variant(int i, op_variant *v)
+{
+    static const int axes[][2] = { { 0, 1 }, { 0, -1 }, { 1, 1 }, { -1, -2 } };
+    if (i >= OP_LENGTH(axes)) return false;
+    v->shape[0] = TARN_SHAPE(2, 3, 4);
+    v->axis = axes[i][0];
+    v->axis_b = axes[i][1];
+    return true;
+}
+
+static tarn_tensor *transpose_apply(tarn_tensor *const *in, const op_variant *v)
+{
+    return tarn_transpose(in[0], v->axis, v->axis_b);
+}
+
+/* out[index] = in[index with both axes exchanged] */
+static void transpose_reference(const op_array *in, const op_variant *v, op_array *out,
+                                op_array *magnitude)
+{
+    const int ndim = in->shape.ndim, p = (v->axis + ndim) % ndim, q = (v->axis_b + ndim) % ndim;
+    tarn_shape shape = in->shape;
+    int64_t index[TARN_MAX_DIMS] = { 0 }, i = 0;
+    shape.dims[p] = in->shape.dims[q];
+    shape.dims[q] = in->shape.dims[p];
+    op_array_make(out, shape);
+    op_array_make(magnitude, shape);
+    do {
+        int64_t from[TARN_MAX_DIMS];
+        memcpy(from, index, sizeof(from));
+        from[p] = index[q];
+        from[q] = index[p];
+        out->data[i++] = in->data[op_place_of(in, ndim, from)];
+    } while (op_next(&shape, index));
+}
+
+static bool slice_variant(int i, op_variant *v)
+{
+    static const struct {
+        int axis;
+        int64_t start, stop;
+    } slices[] = { { 0, 1, 3 }, { 1, 0, 4 }, { -1, 2, -1 }, { 0, -2, 3 }, { 1, 2, 2 } };
+    if (i >= OP_LENGTH(slices)) return false;
+    v->shape[0] = TARN_SHAPE(3, 4);
+    v->axis = slices[i].axis;
+    v->start = slices[i].start;
+    v->stop = slices[i].stop;
+    return true;
+}
+
+static tarn_tensor *slice_apply(tarn_tensor *const *in, const op_variant *v)
+{
+    return tarn_slice(in[0], v->axis, v->start, v->stop);
+}
+
+static void slice_reference(const op_array *in, const op_variant *v, op_array *out,
+                            op_array *magnitude)
+{
+    const int axis = v->axis < 0 ? v->axis + in->shape.ndim : v->axis;
+    const int64_t size = in->shape.dims[axis];
+    const int64_t start = v->start < 0 ? v->start + size : v->start;
+    const int64_t stop = v->stop < 0 ? v->stop + size : v->stop;
+    tarn_shape shape = in->shape;
+    int64_t index[TARN_MAX_DIMS] = { 0 }, i = 0;
+    shape.dims[axis] = stop - start;
+    op_array_make(out, shape);
+    op_array_make(magnitude, shape);
+    if (out->n == 0) return;
+    do {
+        int64_t from[TARN_MAX_DIMS];
+        memcpy(from, index, sizeof(from));
+        from[axis] += start;
+        out->data[i++] = in->data[op_place_of(in, shape.ndim, from)];
+    } while (op_next(&shape, index));
+}
+
+static bool expand_variant(int i, op_variant *v)
+{
+    static const tarn_shape shapes[][2] = { { { 2, { 3, 1 } }, { 2, { 3, 4 } } },
+                                            { { 1, { 3 } }, { 3, { 2, 2, 3 } } },
+                                            { { 0, { 0 } }, { 1, { 5 } } },
+                                            { { 2, { 1, 3 } }, { 2, { 0, 3 } } } };
+    if (i >= OP_LENGTH(shapes)) return false;
+    v->shape[0] = shapes[i][0];
+    v->target = shapes[i][1];
+    return true;
+}
+
+static tarn_tensor *expand_apply(tarn_tensor *const *in, const op_variant *v)
+{
+    return tarn_expand(in[0], v->target);
+}
+
+static void expand_reference(const op_array *in, const op_variant *v, op_array *out,
+                             op_array *magnitude)
+{
+    int64_t index[TARN_MAX_DIMS] = { 0 }, i = 0;
+    op_array_make(out, v->target);
+    op_array_make(magnitude, v->target);
+    if (out->n == 0) return;
+    do out->data[i++] = in->data[op_place_of(in, v->target.ndim, index)];
+    while (op_next(&v->target, index));
+}
+
+/* ---- casts and draws */
+
+static bool cast_variant(int i, op_variant *v)
+{
+    static const tarn_dtype types[] = { TARN_F64, TARN_F32, TARN_I32, TARN_I64, TARN_U8 };
+    v->shape[0] = TARN_SHAPE(3, 5);
+    if (i < OP_LENGTH(types)) v->dtype = types[i];
+    return i < OP_LENGTH(types);
+}
+
+static tarn_tensor *cast_apply(tarn_tensor *const *in, const op_variant *v)
+{
+    return tarn_cast(in[0], v->dtype);
+}
+
+static double cast_one(double x, tarn_dtype dtype)
+{
+    if (dtype == TARN_F64) return x;
+    if (dtype == TARN_F32) return (double)(float)x;
+    const double low = dtype == TARN_I32 ? -0x1p31 : dtype == TARN_I64 ? -0x1p63 : 0;
+    const double high = dtype == TARN_I32 ? 0x1p31 - 1 : dtype == TARN_I64 ? 0x1p63 : 255;
+    return isnan(x) ? 0 : fmin(fmax(trunc(x), low), high);
+}
+
+static void cast_reference(const op_array *in, const op_variant *v, op_array *out,
+                           op_array *magnitude)
+{
+    op_array_make(out, in->shape);
+    op_array_make(magnitude, in->shape);
+    for (int64_t i = 0; i < in->n; i++) out->data[i] = cast_one(in->data[i], v->dtype);
+}
+
+static bool dropout_variant(int i, op_variant *v)
+{
+    static const double probabilities[] = { 0, 0.5, 0.1, 1 };
+    v->shape[0] = TARN_SHAPE(7, 11);
+    v->stream = (uint64_t)i;
+    if (i < OP_LENGTH(probabilities)) v->value = probabilities[i];
+    return i < OP_LENGTH(probabilities);
+}
+
+static tarn_tensor *dropout_apply(tarn_tensor *const *in, const op_variant *v)
+{
+    return tarn_dropout(in[0], v->value, v->stream);
+}
+
+/* The draws of the manager of check.h, whose seed is 42: word i % 4 of Philox at counter i / 4. */
+static void dropout_reference(const op_array *in, const op_variant *v, op_array *out,
+                              op_array *magnitude)
+{
+    const uint64_t key = tarn__random_key(tarn__random_key(42, TARN__RANDOM_DROPOUT), v->stream);
+    op_array_make(out, in->shape);
+    op_array_make(magnitude, in->shape);
+    for (int64_t i = 0; i < in->n; i++) {
+        const uint32_t counter[4] = { (uint32_t)(i / 4) };
+        const uint32_t halves[2] = { (uint32_t)key, (uint32_t)(key >> 32) };
+        uint32_t words[4];
+        tarn__philox(counter, halves, words);
+        const bool kept = (double)words[i % 4] * 0x1p-32 >= v->value;
+        out->data[i] = kept ? in->data[i] / (1 - v->value) : 0;
+        magnitude->data[i] = fabs(out->data[i]);
+    }
+}
+
+/* ---- the table */
+
+/* clang-format off */
+
+const op_case op_cases_shape[] = {
+    /*  op               operands                          variants      ulps  of gradients */
+    ROW(reshape,         1, OF(OP_ANY),                    reshape_variant,       0,   1, OP_LINEAR | OP_ANY_DTYPE | OP_CONTIGUOUS),
+    ROW(transpose,       1, OF(OP_ANY),                    transpose_variant,    0,   1, OP_LINEAR | OP_ANY_DTYPE),
+    ROW(slice,           1, OF(OP_ANY),                    slice_variant,        0,   1, OP_LINEAR | OP_ANY_DTYPE),
+    ROW(expand,          1, OF(OP_ANY),                    expand_variant,       0,   1, OP_LINEAR | OP_ANY_DTYPE),
+    ROW(contiguous,      1, OF(OP_ANY),                    op_any_shape,             0,   1, OP_LINEAR | OP_ANY_DTYPE),
+    ROW(cast,            1, OF(OP_ANY),                    cast_variant,          0,   1, OP_LINEAR | OP_ANY_DTYPE),
+    ROW(dropout,         1, OF(OP_ANY),                    dropout_variant,       2,   2, OP_LINEAR),
+    ROW(detach,          1, OF(OP_ANY),                    op_any_shape,             0,   0, OP_NO_GRADIENT | OP_ANY_DTYPE),
+    { 0 },
+};
