@@ -11,6 +11,13 @@
 
 TARN_BEGIN_DECLS
 
+/* What becomes of the losses of all elements or rows. */
+typedef enum tarn_reduction {
+    TARN_REDUCE_MEAN, /* their mean: a scalar */
+    TARN_REDUCE_SUM,  /* their sum: a scalar */
+    TARN_REDUCE_NONE  /* each for itself */
+} tarn_reduction;
+
 /* Mean over the rows of -log(softmax(logits)[label]).
  *   logits (B, C)   labels (B), integers in [0, C), I32, I64 or U8   ->   a scalar
  * dlogits = (softmax - onehot) / B; NaN for B = 0. Fails also: TARN_EARG naming the row whose label

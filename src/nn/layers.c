@@ -5,10 +5,10 @@
  * it. */
 #include <stdio.h>
 
-#include "core/random.h"
-#include "core/size.h"
 #include <tarn/functional.h>
 
+#include "core/random.h"
+#include "core/size.h"
 #include "nn/layer.h"
 
 /* The slope of leaky relu in an MLP. */
