@@ -19,8 +19,8 @@ static bool any_shape_negative(int i, op_variant *v)
 /* 0, 1, 2 and others. */
 static bool any_exponent(int i, op_variant *v)
 {
-    static const double exponents[] = { 2, 0, 1, 3, -1, 0.5, -2.75 };
-    v->shape[0] = TARN_SHAPE(3, 5);
+    static const double exponents[] = { 2, 0, 1, 3, -1, 0.5, -2.75, 1.5, 1.5 };
+    v->shape[0] = i == 7 ? TARN_SCALAR : i == 8 ? TARN_SHAPE(2, 0) : TARN_SHAPE(3, 5);
     if (i < OP_LENGTH(exponents)) v->value = exponents[i];
     return i < OP_LENGTH(exponents);
 }

@@ -88,7 +88,7 @@ LOSS_APPLY(mse)
 
 const op_case op_cases_losses[] = {
     /*  op               operands                          variants      ulps  of gradients */
-    ROW(cross_entropy,   2, OF(OP_ANY, OP_LABELS),         cross_entropy_variant, 4,   8, 0),
+    ROW(cross_entropy,   2, OF(OP_ANY, OP_LABELS),         cross_entropy_variant, 4,   8, OP_NO_SCALAR),
     ROW(bce_with_logits, 2, OF(OP_ANY, OP_UNIT),           loss_variant,          4,   8, OP_NO_INFINITY),
     ROW(mse,             2, OF(OP_ANY, OP_ANY),            loss_variant,          2,  16, 0),
     { 0 },

@@ -127,7 +127,7 @@ static void affine_reference(const op_array *in, const op_variant *v, op_array *
 
 const op_case op_cases_products[] = {
     /*  op               operands                          variants      ulps  of gradients */
-    ROW(matmul,          2, OF(OP_ANY, OP_ANY),            matmul_variant,       60,  80, OP_LINEAR),
-    ROW(affine,          3, OF(OP_ANY, OP_ANY, OP_ANY),    affine_variant,       60,  80, OP_LINEAR),
+    ROW(matmul,          2, OF(OP_ANY, OP_ANY),            matmul_variant,       60,  80, OP_LINEAR | OP_NO_SCALAR | OP_BY_LAYOUT),
+    ROW(affine,          3, OF(OP_ANY, OP_ANY, OP_ANY),    affine_variant,       60,  80, OP_LINEAR | OP_NO_SCALAR | OP_BY_LAYOUT),
     { 0 },
 };

@@ -248,7 +248,7 @@ const op_case op_cases_reductions[] = {
     ROW(max,             1, OF(OP_DISTINCT),               extreme_variant,       0,   1, 0),
     ROW(min,             1, OF(OP_DISTINCT),               extreme_variant,       0,   1, 0),
     ROW(argmax,          1, OF(OP_DISTINCT),               extreme_variant,       0,   0, OP_NO_GRADIENT | OP_ANY_DTYPE),
-    ROW(softmax,         1, OF(OP_ANY),                    softmax_variant,       8,  24, 0),
-    ROW(log_softmax,     1, OF(OP_ANY),                    softmax_variant,       4, 128, 0),
+    ROW(softmax,         1, OF(OP_ANY),                    softmax_variant,       8,  24, OP_NO_SCALAR),
+    ROW(log_softmax,     1, OF(OP_ANY),                    softmax_variant,       4, 128, OP_NO_SCALAR),
     { 0 },
 };

@@ -66,9 +66,9 @@ static void reshape_reference(const op_array *in, const op_variant *v, op_array 
 
 static bool transpose_variant(int i, op_variant *v)
 {
-    static const int axes[][2] = { { 0, 1 }, { 0, -1 }, { 1, 1 }, { -1, -2 } };
+    static const int axes[][2] = { { 0, 1 }, { 0, -1 }, { 1, 1 }, { -1, -2 }, { 0, 2 } };
     if (i >= OP_LENGTH(axes)) return false;
-    v->shape[0] = TARN_SHAPE(2, 3, 4);
+    v->shape[0] = i == 4 ? TARN_SHAPE(2, 0, 4) : TARN_SHAPE(2, 3, 4);
     v->axis = axes[i][0];
     v->axis_b = axes[i][1];
     return true;
@@ -90,6 +90,7 @@ static void transpose_reference(const op_array *in, const op_variant *v, op_arra
     shape.dims[q] = in->shape.dims[p];
     op_array_make(out, shape);
     op_array_make(magnitude, shape);
+    if (out->n == 0) return;
     do {
         int64_t from[TARN_MAX_DIMS];
         memcpy(from, index, sizeof(from));
@@ -104,9 +105,11 @@ static bool slice_variant(int i, op_variant *v)
     static const struct {
         int axis;
         int64_t start, stop;
-    } slices[] = { { 0, 1, 3 }, { 1, 0, 4 }, { -1, 2, -1 }, { 0, -2, 3 }, { 1, 2, 2 } };
+    } slices[] = {
+        { 0, 1, 3 }, { 1, 0, 4 }, { -1, 2, -1 }, { 0, -2, 3 }, { 1, 2, 2 }, { 1, 1, 3 }
+    };
     if (i >= OP_LENGTH(slices)) return false;
-    v->shape[0] = TARN_SHAPE(3, 4);
+    v->shape[0] = i == 5 ? TARN_SHAPE(0, 4) : TARN_SHAPE(3, 4);
     v->axis = slices[i].axis;
     v->start = slices[i].start;
     v->stop = slices[i].stop;
@@ -144,7 +147,8 @@ static bool expand_variant(int i, op_variant *v)
     static const tarn_shape shapes[][2] = { { { 2, { 3, 1 } }, { 2, { 3, 4 } } },
                                             { { 1, { 3 } }, { 3, { 2, 2, 3 } } },
                                             { { 0, { 0 } }, { 1, { 5 } } },
-                                            { { 2, { 1, 3 } }, { 2, { 0, 3 } } } };
+                                            { { 2, { 1, 3 } }, { 2, { 0, 3 } } },
+                                            { { 2, { 1, 0 } }, { 3, { 2, 4, 0 } } } };
     if (i >= OP_LENGTH(shapes)) return false;
     v->shape[0] = shapes[i][0];
     v->target = shapes[i][1];
@@ -171,8 +175,9 @@ static void expand_reference(const op_array *in, const op_variant *v, op_array *
 
 static bool cast_variant(int i, op_variant *v)
 {
-    static const tarn_dtype types[] = { TARN_F64, TARN_F32, TARN_I32, TARN_I64, TARN_U8 };
-    v->shape[0] = TARN_SHAPE(3, 5);
+    static const tarn_dtype types[] = { TARN_F64, TARN_F32, TARN_I32, TARN_I64,
+                                        TARN_U8,  TARN_F64, TARN_F64 };
+    v->shape[0] = i == 5 ? TARN_SCALAR : i == 6 ? TARN_SHAPE(0, 2) : TARN_SHAPE(3, 5);
     if (i < OP_LENGTH(types)) v->dtype = types[i];
     return i < OP_LENGTH(types);
 }
@@ -201,8 +206,8 @@ static void cast_reference(const op_array *in, const op_variant *v, op_array *ou
 
 static bool dropout_variant(int i, op_variant *v)
 {
-    static const double probabilities[] = { 0, 0.5, 0.1, 1 };
-    v->shape[0] = TARN_SHAPE(7, 11);
+    static const double probabilities[] = { 0, 0.5, 0.1, 1, 0.5, 0.5 };
+    v->shape[0] = i == 4 ? TARN_SCALAR : i == 5 ? TARN_SHAPE(0, 3) : TARN_SHAPE(7, 11);
     v->stream = (uint64_t)i;
     if (i < OP_LENGTH(probabilities)) v->value = probabilities[i];
     return i < OP_LENGTH(probabilities);
@@ -238,8 +243,8 @@ static void dropout_reference(const op_array *in, const op_variant *v, op_array 
 const op_case op_cases_shape[] = {
     /*  op               operands                          variants      ulps  of gradients */
     ROW(reshape,         1, OF(OP_ANY),                    reshape_variant,       0,   1, OP_LINEAR | OP_ANY_DTYPE | OP_CONTIGUOUS),
-    ROW(transpose,       1, OF(OP_ANY),                    transpose_variant,    0,   1, OP_LINEAR | OP_ANY_DTYPE),
-    ROW(slice,           1, OF(OP_ANY),                    slice_variant,        0,   1, OP_LINEAR | OP_ANY_DTYPE),
+    ROW(transpose,       1, OF(OP_ANY),                    transpose_variant,    0,   1, OP_LINEAR | OP_ANY_DTYPE | OP_NO_SCALAR),
+    ROW(slice,           1, OF(OP_ANY),                    slice_variant,        0,   1, OP_LINEAR | OP_ANY_DTYPE | OP_NO_SCALAR),
     ROW(expand,          1, OF(OP_ANY),                    expand_variant,       0,   1, OP_LINEAR | OP_ANY_DTYPE),
     ROW(contiguous,      1, OF(OP_ANY),                    op_any_shape,             0,   1, OP_LINEAR | OP_ANY_DTYPE),
     ROW(cast,            1, OF(OP_ANY),                    cast_variant,          0,   1, OP_LINEAR | OP_ANY_DTYPE),

@@ -138,80 +138,7 @@ const char *op_case_text(const op_case *c, const op_variant *v, char text[200])
     return text;
 }
 
-/* ---- strided operands */
-
-bool op_layout_applies(op_layout layout, const op_array *a)
-{
-    switch (layout) {
-    case OP_TRANSPOSED: return a->shape.ndim >= 2;
-    case OP_EXPANDED: return a->shape.ndim >= 1 && a->shape.dims[0] > 1;
-    default: return true;
-    }
-}
-
-enum { BEFORE = 1, AFTER = 2 }; /* elements around a slice, along each axis */
-
-static tarn_shape base_shape(const tarn_shape *shape, op_layout layout)
-{
-    tarn_shape s = *shape;
-    if (layout == OP_SLICED && s.ndim == 0) return TARN_SHAPE(BEFORE + 1 + AFTER);
-    for (int i = 0; i < s.ndim; i++) {
-        if (layout == OP_TRANSPOSED) s.dims[i] = shape->dims[s.ndim - 1 - i];
-        if (layout == OP_SLICED) s.dims[i] = BEFORE + shape->dims[i] + AFTER;
-    }
-    if (layout == OP_EXPANDED) s.dims[0] = 1;
-    return s;
-}
-
-/* Where the base of an array has an index of it. */
-static int64_t base_place(const tarn_shape *base, op_layout layout, const int64_t *index)
-{
-    int64_t p = 0;
-    for (int i = 0; i < base->ndim; i++) {
-        int64_t k = index[i];
-        if (layout == OP_TRANSPOSED) k = index[base->ndim - 1 - i];
-        if (layout == OP_SLICED) k = index[i] + BEFORE;
-        if (layout == OP_EXPANDED && i == 0) k = 0;
-        p = p * base->dims[i] + k;
-    }
-    return p;
-}
-
-tarn_tensor *op_base(tarn_manager *tm, tarn_dtype dtype, op_array *a, op_layout layout,
-                     double filler)
-{
-    const tarn_shape shape = base_shape(&a->shape, layout);
-    const int64_t n = op_shape_numel(&shape);
-    op_array base;
-    int64_t index[TARN_MAX_DIMS] = { 0 }, i = 0;
-    op_array_make(&base, shape);
-    for (int64_t k = 0; k < n; k++) base.data[k] = filler;
-    if (layout == OP_EXPANDED && a->n > 0) {
-        const int64_t row = a->n / a->shape.dims[0];
-        for (int64_t k = row; k < a->n; k++) a->data[k] = a->data[k - row];
-    }
-    if (a->n > 0) do
-            base.data[base_place(&shape, layout, index)] = a->data[i++];
-        while (op_next(&a->shape, index));
-
-    tarn_tensor *doubles = tarn_from_array(tm, TARN_F64, shape, base.data);
-    op_array_free(&base);
-    return dtype == TARN_F64 ? doubles : tarn_cast(doubles, dtype);
-}
-
-tarn_tensor *op_view(tarn_tensor *base, op_layout layout, tarn_shape shape)
-{
-    tarn_tensor *t = base;
-    const int ndim = shape.ndim;
-    if (layout == OP_TRANSPOSED)
-        for (int i = 0; i < ndim / 2; i++) t = tarn_transpose(t, i, -1 - i);
-    if (layout == OP_SLICED) {
-        for (int i = 0; i < ndim; i++) t = tarn_slice(t, i, BEFORE, -AFTER);
-        if (ndim == 0) t = tarn_reshape(tarn_slice(t, 0, BEFORE, -AFTER), TARN_SCALAR);
-    }
-    if (layout == OP_EXPANDED) t = tarn_expand(t, shape);
-    return t;
-}
+/* ---- tensors as arrays */
 
 void op_array_read(op_array *a, tarn_tensor *t)
 {
@@ -314,40 +241,104 @@ static uint64_t draw_key(const op_case *c, int variant)
     return (hash ^ (uint64_t)variant) * UINT64_C(0x100000001b3);
 }
 
-void op_for_each_trial(tarn_manager *tm, int64_t most, void (*f)(tarn_manager *tm, op_trial *t))
+/* ---- drivers */
+
+enum { REASONS = 32 };
+
+/* What a driver did, for its summary. */
+typedef struct tally {
+    uint64_t seed;
+    int operations, trials, checks, larger;
+    struct {
+        const char *text;
+        int trials;
+    } reason[REASONS];
+} tally;
+
+static const char *skipped; /* why the check that runs made none */
+
+int op_skip(const char *reason)
 {
-    const uint64_t seed = check_seed();
+    skipped = reason;
+    return 0;
+}
+
+static void count_reason(tally *all, const char *reason)
+{
+    int i = 0;
+    while (all->reason[i].text != NULL && strcmp(all->reason[i].text, reason) != 0) i++;
+    assert_in_range(i, 0, REASONS - 2);
+    all->reason[i].text = reason;
+    all->reason[i].trials++;
+}
+
+static void print_tally(const char *name, const tally *all)
+{
+    print_message("%s: %d operations, %d trials, %d checks", name, all->operations, all->trials,
+                  all->checks);
+    if (all->larger > 0) print_message("; %d larger trials left out", all->larger);
+    for (int i = 0; all->reason[i].text != NULL; i++)
+        print_message("; %d skipped: %s", all->reason[i].trials, all->reason[i].text);
+    print_message("\n");
+}
+
+/* Draws the operands of variant i; returns their elements. */
+static int64_t begin_trial(op_trial *t, const op_case *c, const op_variant *v, int i, uint64_t seed)
+{
+    uint64_t random = seed ^ draw_key(c, i);
+    int64_t elements = 0;
+    *t = (op_trial){ c, i, *v, v->n != 0 ? v->n : c->n, { { .n = 0 } } };
+    for (int k = 0; k < t->n; k++) {
+        op_array_draw(&t->in[k], c, v, k, &random);
+        elements += t->in[k].n;
+    }
+    return elements;
+}
+
+/* One row; true if some trial of it was checked or said why not. */
+static bool drive_case(tarn_manager *tm, const op_case *c, int64_t most, op_driver *f, tally *all)
+{
+    bool explained = false;
+    op_variant v = { .n = 0 };
+    for (int i = 0; c->variant(i, &v); i++, v = (op_variant){ .n = 0 }) {
+        TARN_SCOPE(tm);
+        op_trial t;
+        char text[200];
+        const int64_t elements = begin_trial(&t, c, &v, i, all->seed);
+        op_trial_text = op_case_text(c, &v, text);
+        if (most == 0 || elements <= most) {
+            skipped = NULL;
+            const int checks = f(tm, &t);
+            if (!tarn_ok(tm)) fail_msg("%s: %s", text, tarn_error_message(tm));
+            if (checks == 0 && skipped == NULL) fail_msg("%s: not checked, and no reason", text);
+            if (checks == 0) count_reason(all, skipped);
+            else all->trials++;
+            all->checks += checks;
+            explained = true;
+        } else {
+            all->larger++;
+        }
+        for (int k = 0; k < t.n; k++) op_array_free(&t.in[k]);
+    }
+    return explained;
+}
+
+void op_drive(tarn_manager *tm, const char *name, int64_t most, op_driver *f)
+{
+    tally all = { .seed = check_seed() };
     OP_EACH_CASE(c)
     {
-        op_variant v = { .n = 0 };
-        for (int i = 0; c->variant(i, &v); i++, v = (op_variant){ .n = 0 }) {
-            TARN_SCOPE(tm);
-            uint64_t random = seed ^ draw_key(c, i);
-            op_trial t = { c, v, v.n != 0 ? v.n : c->n, { { .n = 0 } } };
-            int64_t elements = 0;
-            for (int k = 0; k < t.n; k++) {
-                op_array_draw(&t.in[k], c, &v, k, &random);
-                elements += t.in[k].n;
-            }
-            char text[200];
-            op_trial_text = op_case_text(c, &v, text);
-            if (most == 0 || elements <= most) f(tm, &t);
-            if (!tarn_ok(tm)) fail_msg("%s: %s", text, tarn_error_message(tm));
-            for (int k = 0; k < t.n; k++) op_array_free(&t.in[k]);
-        }
+        if (!drive_case(tm, c, most, f, &all))
+            fail_msg("%s: every variant of %s has more than %lld elements", name, c->op,
+                     (long long)most);
+        const op_case *next = op_next_case(c);
+        if (next == NULL || strcmp(next->op, c->op) != 0) all.operations++;
     }
     op_trial_text = "";
+    print_tally(name, &all);
 }
 
 tarn_dtype op_operand_dtype(const op_trial *t, int i, tarn_dtype dtype)
 {
     return t->c->values[i] == OP_LABELS ? t->v.dtype : dtype;
-}
-
-bool op_trial_allows(const op_trial *t, op_layout layout)
-{
-    if ((t->c->flags & OP_CONTIGUOUS) != 0 && layout != OP_PLAIN) return false;
-    bool some = false;
-    for (int i = 0; i < t->n; i++) some = some || op_layout_applies(layout, &t->in[i]);
-    return some;
 }

@@ -57,7 +57,13 @@ enum {
     OP_CONTIGUOUS = 4,   /* operands with other strides are an error (reshape) */
     OP_ANY_DTYPE = 8,    /* every type is accepted */
     OP_NO_INFINITY = 16, /* the reference's formula does otherwise with infinite operands */
-    OP_COMPOSED = 32     /* a function that calls operations and is none itself */
+    OP_COMPOSED = 32,    /* a function that calls operations and is none itself */
+
+    /* What an operation cannot have, which a test tries and must see refused. */
+    OP_NO_EMPTY = 1 << 16,  /* operand 0 must have elements */
+    OP_NO_SCALAR = 1 << 17, /* operand 0 must have an axis */
+
+    OP_BY_LAYOUT = 1 << 18 /* the order of sums, and with it rounding, depends on strides */
 };
 
 typedef struct op_case {
@@ -146,9 +152,13 @@ typedef enum op_layout {
     OP_PLAIN,
     OP_TRANSPOSED, /* all axes in reverse order */
     OP_SLICED,     /* the inside of a larger tensor */
-    OP_EXPANDED,   /* one row for all places of axis 0; the array is made so */
+    OP_STEPPED,    /* every second element of a larger one */
+    OP_OFFSET,     /* without gaps, but not from the start of its storage */
+    OP_EXPANDED,   /* one row for all places of axis 0; the array is made so, and stays so */
     OP_LAYOUTS
 } op_layout;
+
+const char *op_layout_name(op_layout layout);
 
 /* Whether an array can be laid out so and differs from a plain one. */
 bool op_layout_applies(op_layout layout, const op_array *a);
@@ -158,6 +168,13 @@ tarn_tensor *op_base(tarn_manager *tm, tarn_dtype dtype, op_array *a, op_layout 
                      double filler);
 tarn_tensor *op_view(tarn_tensor *base, op_layout layout, tarn_shape shape);
 
+/* Makes an array such as OP_EXPANDED shows; op_base does so itself. */
+void op_array_expand(op_array *a);
+
+/* What the view of a base shows, taken out of it: the base holds 0 there afterwards. Not for
+ * OP_EXPANDED, which shows elements more than once. */
+op_array op_show(op_array *base, op_layout layout, const tarn_shape *shape);
+
 /* The elements of a tensor. */
 void op_array_read(op_array *a, tarn_tensor *t);
 
@@ -166,6 +183,7 @@ void op_array_read(op_array *a, tarn_tensor *t);
 /* A variant with its operands drawn. */
 typedef struct op_trial {
     const op_case *c;
+    int number; /* of the variant */
     op_variant v;
     int n; /* operands */
     op_array in[OP_OPERANDS];
@@ -174,9 +192,17 @@ typedef struct op_trial {
 /* The trial that runs now, for messages. */
 extern const char *op_trial_text;
 
-/* Calls f with every variant of every operation, inside a scope of tm, and fails if an error is
- * held after it. Variants of more than `most` elements are left out (0: none). */
-void op_for_each_trial(tarn_manager *tm, int64_t most, void (*f)(tarn_manager *tm, op_trial *t));
+/* A check of one trial: returns how many things it compared, or what op_skip returns. */
+typedef int op_driver(tarn_manager *tm, op_trial *t);
+
+/* Says that a trial is not for a check, and why; returns 0. */
+int op_skip(const char *reason);
+
+/* Calls f with every variant of every operation, inside a scope of tm. Fails if an error is held
+ * after it, or if it neither checked anything nor said why. Variants of more than `most` elements
+ * are left out (0: none), unless that leaves an operation without any: then it fails. Prints one
+ * line of what was checked and skipped. */
+void op_drive(tarn_manager *tm, const char *name, int64_t most, op_driver *f);
 
 /* The type of operand i when floats are `dtype`. */
 tarn_dtype op_operand_dtype(const op_trial *t, int i, tarn_dtype dtype);

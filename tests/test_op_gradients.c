@@ -7,49 +7,9 @@
 #include <tarn/tarn.h>
 
 #include "check.h"
-#include "op_cases.h"
+#include "op_subjects.h"
 
 #define MANAGER(state) (((check_fixture *)*(state))->tm)
-
-/* ---- leaves: what operands are views of */
-
-typedef struct subject {
-    op_trial *t;
-    op_layout layout[OP_OPERANDS];
-    tarn_tensor *leaf[OP_OPERANDS];
-} subject;
-
-static bool is_float(const op_trial *t, int i) { return t->c->values[i] != OP_LABELS; }
-
-/* The leaves of a trial; those whose bit is set in `wanted` require a gradient. */
-static subject make_subject(tarn_manager *tm, op_trial *t, tarn_dtype dtype, op_layout layout,
-                            unsigned wanted)
-{
-    subject s = { .t = t };
-    for (int i = 0; i < t->n; i++) {
-        s.layout[i] = op_layout_applies(layout, &t->in[i]) ? layout : OP_PLAIN;
-        s.leaf[i] = op_base(tm, op_operand_dtype(t, i, dtype), &t->in[i], s.layout[i],
-                            is_float(t, i) ? 0.5 : 0);
-        if (is_float(t, i) && (wanted >> i & 1) != 0) s.leaf[i] = tarn_require_grad(s.leaf[i]);
-    }
-    return s;
-}
-
-/* The operation of its leaves. */
-static tarn_tensor *evaluate(tarn_tensor *const *leaves, int n, void *context)
-{
-    const subject *s = context;
-    tarn_tensor *in[OP_OPERANDS] = { NULL };
-    for (int i = 0; i < n; i++) in[i] = op_view(leaves[i], s->layout[i], s->t->in[i].shape);
-    return s->t->c->apply(in, &s->t->v);
-}
-
-/* The variants of an operation whose gradient exists: casts to integers have none. */
-static bool is_differentiable(const op_trial *t)
-{
-    if ((t->c->flags & OP_NO_GRADIENT) != 0) return false;
-    return strcmp(t->c->op, "cast") != 0 || t->v.dtype == TARN_F32 || t->v.dtype == TARN_F64;
-}
 
 /* ---- central differences */
 
@@ -57,109 +17,67 @@ static bool is_differentiable(const op_trial *t)
  * tolerance. */
 enum { GRADCHECK_MOST = 200 };
 
-static void check_gradient(tarn_manager *tm, op_trial *t)
+static int check_gradient(tarn_manager *tm, op_trial *t)
 {
-    if (!is_differentiable(t) || (strcmp(t->c->op, "cast") == 0 && t->v.dtype != TARN_F64)) return;
+    if (!op_is_differentiable(t)) return op_skip("no gradient");
+    if (strcmp(t->c->op, "cast") == 0 && t->v.dtype != TARN_F64)
+        return op_skip("differences of float32 are too coarse");
+    int checks = 0;
     const bool empty = t->in[0].n == 0; /* a mean of nothing is NaN, and so are its differences */
     for (int layout = 0; layout < (empty ? 1 : OP_LAYOUTS); layout++) {
         if (!op_trial_allows(t, (op_layout)layout)) continue;
-        subject s = make_subject(tm, t, TARN_F64, (op_layout)layout, ~0u);
+        op_subject s = op_make_subject(tm, t, TARN_F64, (op_layout)layout, ~0u);
         tarn_gradcheck_report r;
         tarn_gradcheck_options options = { .seed = 1 };
-        if (tarn_gradcheck(evaluate, s.leaf, t->n, &s, &options, &r) != TARN_OK)
-            fail_msg(
-                "%s, layout %d: gradient %d of element %lld is %.17g, by differences %.17g: %s",
-                op_trial_text, layout, r.input, (long long)r.element, r.analytic, r.numeric,
-                tarn_error_message(tm));
+        if (tarn_gradcheck(op_evaluate, s.leaf, t->n, &s, &options, &r) != TARN_OK)
+            fail_msg("%s, %s: gradient %d of element %lld is %.17g, by differences %.17g: %s",
+                     op_trial_text, op_layout_name((op_layout)layout), r.input,
+                     (long long)r.element, r.analytic, r.numeric, tarn_error_message(tm));
+        checks += (int)r.checked + 1;
     }
+    return checks;
 }
 
 static void gradients_are_those_of_central_differences(void **state)
 {
-    op_for_each_trial(MANAGER(state), GRADCHECK_MOST, check_gradient);
+    op_drive(MANAGER(state), "central differences", GRADCHECK_MOST, check_gradient);
 }
 
 /* Both operands one tensor: both of its gradients add up. */
 static tarn_tensor *evaluate_twice(tarn_tensor *const *leaves, int n, void *context)
 {
-    const subject *s = context;
+    const op_subject *s = context;
     tarn_tensor *const in[] = { leaves[0], leaves[0], NULL };
     (void)n;
     return s->t->c->apply(in, &s->t->v);
 }
 
-static void check_one_operand_twice(tarn_manager *tm, op_trial *t)
+static int check_one_operand_twice(tarn_manager *tm, op_trial *t)
 {
-    if (t->n != 2 || !is_float(t, 1) || t->in[0].shape.ndim != t->in[1].shape.ndim) return;
-    if (memcmp(t->in[0].shape.dims, t->in[1].shape.dims, sizeof(t->in[0].shape.dims)) != 0) return;
+    if (!op_is_differentiable(t)) return op_skip("no gradient");
+    if (t->n != 2 || !op_is_float(t, 0) || !op_is_float(t, 1))
+        return op_skip("not two operands that have gradients");
+    if (t->in[0].shape.ndim != t->in[1].shape.ndim ||
+        memcmp(t->in[0].shape.dims, t->in[1].shape.dims, sizeof(t->in[0].shape.dims)) != 0)
+        return op_skip("operands of two shapes");
     if (strcmp(t->c->op, "bce_with_logits") == 0 || strcmp(t->c->op, "div") == 0)
         memcpy(t->in[0].data, t->in[1].data, (size_t)t->in[0].n * sizeof(double));
-    subject s = make_subject(tm, t, TARN_F64, OP_PLAIN, ~0u);
+    op_subject s = op_make_subject(tm, t, TARN_F64, OP_PLAIN, ~0u);
     tarn_gradcheck_report r;
     tarn_gradcheck_options options = { .seed = 2 };
     if (tarn_gradcheck(evaluate_twice, s.leaf, 1, &s, &options, &r) != TARN_OK)
         fail_msg("%s of one tensor: gradient of element %lld is %.17g, by differences %.17g: %s",
                  op_trial_text, (long long)r.element, r.analytic, r.numeric,
                  tarn_error_message(tm));
+    return 1 + (int)r.checked;
 }
 
 static void one_tensor_as_both_operands(void **state)
 {
-    op_for_each_trial(MANAGER(state), GRADCHECK_MOST, check_one_operand_twice);
+    op_drive(MANAGER(state), "one tensor twice", GRADCHECK_MOST, check_one_operand_twice);
 }
 
 /* ---- gradients as arrays */
-
-typedef struct gradients {
-    op_array of[OP_OPERANDS]; /* of those that were wanted */
-    int64_t n_out;
-    double largest; /* cotangent */
-} gradients;
-
-static void free_gradients(gradients *g)
-{
-    for (int i = 0; i < OP_OPERANDS; i++) op_array_free(&g->of[i]);
-}
-
-/* What becomes of the cotangent, which is drawn from multiples of 2^-10 between -1 and 1. */
-typedef enum cotangent { DRAWN, ABSOLUTE, ZERO } cotangent;
-
-static tarn_tensor *make_cotangent(const tarn_tensor *y, cotangent kind, double *largest)
-{
-    op_array v;
-    uint64_t random = 7;
-    const op_case any = { .values = { OP_ANY } };
-    op_variant variant = { .shape = { tarn_get_shape(y) } };
-    op_array_draw(&v, &any, &variant, 0, &random);
-    *largest = 0;
-    for (int64_t i = 0; i < v.n; i++) {
-        v.data[i] = kind == ZERO ? 0 : kind == ABSOLUTE ? fabs(v.data[i]) : v.data[i];
-        *largest = fmax(*largest, fabs(v.data[i]));
-    }
-    tarn_tensor *t = op_base(tarn_manager_of(y), tarn_get_dtype(y), &v, OP_PLAIN, 0);
-    op_array_free(&v);
-    return t;
-}
-
-/* `passes` forward and backward passes over leaves whose gradients are empty, and their gradients
- * then. */
-static gradients differentiate(tarn_manager *tm, op_trial *t, tarn_dtype dtype, op_layout layout,
-                               unsigned wanted, cotangent kind, int passes)
-{
-    gradients g = { .n_out = 0 };
-    subject s = make_subject(tm, t, dtype, layout, wanted);
-    for (int pass = 0; pass < passes; pass++) {
-        TARN_SCOPE(tm);
-        tarn_tensor *y = evaluate(s.leaf, t->n, &s);
-        g.n_out = tarn_numel(y);
-        tarn_tensor *v = make_cotangent(y, kind, &g.largest);
-        check_status(tarn_backward_with(y, &(tarn_backward_options){ .gradient = v }), TARN_OK);
-    }
-    for (int i = 0; i < t->n; i++)
-        if (is_float(t, i) && (wanted >> i & 1) != 0)
-            op_array_read(&g.of[i], tarn_grad_of(s.leaf[i]));
-    return g;
-}
 
 static void expect_near(const op_array *a, const op_array *e, double tolerance, int operand)
 {
@@ -179,21 +97,21 @@ static void expect_equal(const op_array *a, const op_array *e, int operand)
 
 /* The bound of op_cases.h. A gradient of a repeated operand is a sum of as many terms, which errs
  * by one rounding more for each. */
-static void check_f32(tarn_manager *tm, op_trial *t)
+static int check_f32(tarn_manager *tm, op_trial *t)
 {
-    if (!is_differentiable(t)) return;
-    gradients single = differentiate(tm, t, TARN_F32, OP_PLAIN, ~0u, DRAWN, 1);
-    gradients twice = differentiate(tm, t, TARN_F64, OP_PLAIN, ~0u, DRAWN, 1);
-    gradients size = { .n_out = 0 };
+    if (!op_is_differentiable(t)) return op_skip("no gradient");
+    op_gradients single = op_differentiate(tm, t, &(op_pass){ .dtype = TARN_F32 });
+    op_gradients twice = op_differentiate(tm, t, &(op_pass){ .dtype = TARN_F64 });
+    op_gradients size = { .largest = 0 };
     const bool linear = (t->c->flags & OP_LINEAR) != 0;
     if (linear) {
         for (int i = 0; i < t->n; i++)
             for (int64_t k = 0; k < t->in[i].n; k++) t->in[i].data[k] = fabs(t->in[i].data[k]);
-        size = differentiate(tm, t, TARN_F64, OP_PLAIN, ~0u, ABSOLUTE, 1);
+        size = op_differentiate(tm, t, &(op_pass){ .dtype = TARN_F64, .kind = OP_ABSOLUTE });
     }
     for (int i = 0; i < t->n; i++) {
         const op_array *a = &single.of[i], *e = &twice.of[i];
-        const double terms = a->n > 0 ? fmax(1, (double)single.n_out / (double)a->n) : 1;
+        const double terms = a->n > 0 ? fmax(1, (double)single.out.n / (double)a->n) : 1;
         for (int64_t k = 0; k < a->n; k++) {
             const double magnitude = linear ? fabs(size.of[i].data[k]) : terms * single.largest;
             const double bound = (t->c->grad_ulps + terms) * 0x1p-24 * magnitude;
@@ -202,24 +120,26 @@ static void check_f32(tarn_manager *tm, op_trial *t)
                          op_trial_text, i, (long long)k, a->data[k], e->data[k], bound);
         }
     }
-    free_gradients(&single);
-    free_gradients(&twice);
-    free_gradients(&size);
+    op_free_gradients(&single);
+    op_free_gradients(&twice);
+    op_free_gradients(&size);
+    return t->n;
 }
 
 static void f32_is_as_good_as_it_can_be(void **state)
 {
-    op_for_each_trial(MANAGER(state), 0, check_f32);
+    op_drive(MANAGER(state), "gradients in float32", 0, check_f32);
 }
 
 /* ---- adding, repeating, asking for some */
 
-static void check_added_twice(tarn_manager *tm, op_trial *t)
+static int check_added_twice(tarn_manager *tm, op_trial *t)
 {
-    if (!is_differentiable(t)) return;
+    if (!op_is_differentiable(t)) return op_skip("no gradient");
     for (int dtype = TARN_F32; dtype <= TARN_F64; dtype++) {
-        gradients once = differentiate(tm, t, (tarn_dtype)dtype, OP_PLAIN, ~0u, DRAWN, 1);
-        gradients twice = differentiate(tm, t, (tarn_dtype)dtype, OP_PLAIN, ~0u, DRAWN, 2);
+        op_gradients once = op_differentiate(tm, t, &(op_pass){ .dtype = (tarn_dtype)dtype });
+        op_gradients twice =
+            op_differentiate(tm, t, &(op_pass){ .dtype = (tarn_dtype)dtype, .times = 2 });
         const double unit = dtype == TARN_F32 ? 0x1p-24 : 0x1p-53;
         for (int i = 0; i < t->n; i++) {
             double largest = 0;
@@ -228,17 +148,18 @@ static void check_added_twice(tarn_manager *tm, op_trial *t)
                 largest = fmax(largest, fabs(once.of[i].data[k]));
             }
             /* Sums of products are not added at their end, but continued. */
-            const double terms = (double)(once.n_out + 100);
+            const double terms = (double)(once.out.n + 100);
             expect_near(&twice.of[i], &once.of[i], terms * unit * largest, i);
         }
-        free_gradients(&once);
-        free_gradients(&twice);
+        op_free_gradients(&once);
+        op_free_gradients(&twice);
     }
+    return 2 * t->n;
 }
 
 static void a_gradient_added_twice_is_twice_it(void **state)
 {
-    op_for_each_trial(MANAGER(state), 0, check_added_twice);
+    op_drive(MANAGER(state), "added twice", 0, check_added_twice);
 }
 
 /* The trial with both operands written out in the shape of the result. */
@@ -254,15 +175,16 @@ static op_trial written_out(const op_trial *t, tarn_shape shape)
 }
 
 /* The gradient of an operand that broadcasts is that of all its repetitions, summed. */
-static void check_repeated(tarn_manager *tm, op_trial *t)
+static int check_repeated(tarn_manager *tm, op_trial *t)
 {
-    if (t->c->n != 2 || t->c->values[1] == OP_LABELS || strcmp(t->c->op, "matmul") == 0) return;
+    if (!op_is_differentiable(t)) return op_skip("no gradient");
+    if (t->c->variant != op_any_pair) return op_skip("operands do not broadcast");
     op_array y, magnitude;
     t->c->reference(t->in, &t->v, &y, &magnitude);
     if (y.shape.ndim > 0) {
         op_trial whole = written_out(t, y.shape);
-        gradients g = differentiate(tm, t, TARN_F64, OP_PLAIN, ~0u, DRAWN, 1);
-        gradients all = differentiate(tm, &whole, TARN_F64, OP_PLAIN, ~0u, DRAWN, 1);
+        op_gradients g = op_differentiate(tm, t, &(op_pass){ .dtype = TARN_F64 });
+        op_gradients all = op_differentiate(tm, &whole, &(op_pass){ .dtype = TARN_F64 });
         for (int i = 0; i < t->n; i++) {
             op_array sum;
             double size = 0;
@@ -275,79 +197,92 @@ static void check_repeated(tarn_manager *tm, op_trial *t)
             op_array_free(&sum);
             op_array_free(&whole.in[i]);
         }
-        free_gradients(&g);
-        free_gradients(&all);
+        op_free_gradients(&g);
+        op_free_gradients(&all);
     }
     op_array_free(&y);
     op_array_free(&magnitude);
+    return t->n;
 }
 
 static void repetitions_are_summed(void **state)
 {
-    op_for_each_trial(MANAGER(state), 0, check_repeated);
+    op_drive(MANAGER(state), "repeated operands", 0, check_repeated);
 }
 
-static void check_same_bits(tarn_manager *tm, op_trial *t)
+static int check_same_bits(tarn_manager *tm, op_trial *t)
 {
-    if (!is_differentiable(t)) return;
-    gradients first = differentiate(tm, t, TARN_F32, OP_PLAIN, ~0u, DRAWN, 1);
-    gradients second = differentiate(tm, t, TARN_F32, OP_PLAIN, ~0u, DRAWN, 1);
+    if (!op_is_differentiable(t)) return op_skip("no gradient");
+    op_gradients first = op_differentiate(tm, t, &(op_pass){ .dtype = TARN_F32 });
+    op_gradients second = op_differentiate(tm, t, &(op_pass){ .dtype = TARN_F32 });
     for (int i = 0; i < t->n; i++) expect_equal(&second.of[i], &first.of[i], i);
-    free_gradients(&first);
-    free_gradients(&second);
+    op_free_gradients(&first);
+    op_free_gradients(&second);
+    return t->n;
 }
 
 static void the_same_again_gives_the_same_bits(void **state)
 {
-    op_for_each_trial(MANAGER(state), 0, check_same_bits);
+    op_drive(MANAGER(state), "gradients again", 0, check_same_bits);
 }
 
 /* Each set of operands that want a gradient: what the others would have read was not kept. */
-static void check_subsets(tarn_manager *tm, op_trial *t)
+static int check_subsets(tarn_manager *tm, op_trial *t)
 {
-    if (!is_differentiable(t) || t->n < 2) return;
-    gradients all = differentiate(tm, t, TARN_F64, OP_SLICED, ~0u, DRAWN, 1);
+    if (!op_is_differentiable(t)) return op_skip("no gradient");
+    if (t->n < 2) return op_skip("one operand");
+    int checks = 0;
+    op_gradients all =
+        op_differentiate(tm, t, &(op_pass){ .dtype = TARN_F64, .layout = OP_SLICED });
     for (unsigned wanted = 1; wanted < 1u << t->n; wanted++) {
-        if (!is_float(t, 1) && wanted != 1) continue;
-        gradients some = differentiate(tm, t, TARN_F64, OP_SLICED, wanted, DRAWN, 1);
+        unsigned without = 0; /* operands that have no gradient */
+        for (int i = 0; i < t->n; i++)
+            if (!op_is_float(t, i)) without |= 1U << i;
+        if ((wanted & without) != 0) continue;
+        op_gradients some = op_differentiate(
+            tm, t, &(op_pass){ .dtype = TARN_F64, .layout = OP_SLICED, .wanted = wanted });
         for (int i = 0; i < t->n; i++)
             if ((wanted >> i & 1) != 0) expect_equal(&some.of[i], &all.of[i], i);
-        free_gradients(&some);
+        op_free_gradients(&some);
+        checks++;
     }
-    free_gradients(&all);
+    op_free_gradients(&all);
+    return checks;
 }
 
 static void every_set_of_gradients(void **state)
 {
-    op_for_each_trial(MANAGER(state), 0, check_subsets);
+    op_drive(MANAGER(state), "sets of gradients", 0, check_subsets);
 }
 
-static void check_zero(tarn_manager *tm, op_trial *t)
+static int check_zero(tarn_manager *tm, op_trial *t)
 {
-    if (!is_differentiable(t)) return;
-    gradients g = differentiate(tm, t, TARN_F64, OP_PLAIN, ~0u, ZERO, 1);
+    if (!op_is_differentiable(t)) return op_skip("no gradient");
+    op_gradients g = op_differentiate(tm, t, &(op_pass){ .dtype = TARN_F64, .kind = OP_ZERO });
     for (int i = 0; i < t->n; i++)
         for (int64_t k = 0; k < g.of[i].n; k++)
             if (g.of[i].data[k] != 0)
                 fail_msg("%s: gradient %d of a zero cotangent is not 0", op_trial_text, i);
-    free_gradients(&g);
+    op_free_gradients(&g);
+    return t->n;
 }
 
 static void zero_cotangents_give_zero(void **state)
 {
-    op_for_each_trial(MANAGER(state), 0, check_zero);
+    op_drive(MANAGER(state), "zero cotangents", 0, check_zero);
 }
 
-static void check_no_gradient(tarn_manager *tm, op_trial *t)
+static int check_no_gradient(tarn_manager *tm, op_trial *t)
 {
-    if (is_differentiable(t)) return;
-    subject s = make_subject(tm, t, TARN_F64, OP_PLAIN, ~0u);
-    assert_false(tarn_requires_grad(evaluate(s.leaf, t->n, &s)));
+    if (op_is_differentiable(t)) return op_skip("has a gradient");
+    op_subject s = op_make_subject(tm, t, TARN_F64, OP_PLAIN, ~0u);
+    assert_false(tarn_requires_grad(op_evaluate(s.leaf, t->n, &s)));
+    return 1;
 }
 
 static void results_without_gradient(void **state)
 {
-    op_for_each_trial(MANAGER(state), 0, check_no_gradient);
+    op_drive(MANAGER(state), "without gradient", 0, check_no_gradient);
 }
 
 /* ---- at the kinks */
