@@ -247,7 +247,7 @@ const op_case op_cases_reductions[] = {
     ROW(mean,            1, OF(OP_ANY),                    reduce_variant,        1,   1, OP_LINEAR),
     ROW(max,             1, OF(OP_DISTINCT),               extreme_variant,       0,   1, 0),
     ROW(min,             1, OF(OP_DISTINCT),               extreme_variant,       0,   1, 0),
-    ROW(argmax,          1, OF(OP_DISTINCT),               extreme_variant,       0,   0, OP_NO_GRADIENT | OP_ANY_DTYPE),
+    ROW(argmax,          1, OF(OP_DISTINCT),               extreme_variant,       0,   0, OP_NO_GRADIENT | OP_ANY_DTYPE | OP_I64_RESULT),
     ROW(softmax,         1, OF(OP_ANY),                    softmax_variant,       8,  24, OP_NO_SCALAR),
     ROW(log_softmax,     1, OF(OP_ANY),                    softmax_variant,       4, 128, OP_NO_SCALAR),
     { 0 },

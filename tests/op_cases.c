@@ -92,6 +92,7 @@ static double draw_one(op_values values, uint64_t *random)
     case OP_UNIT: return between(random, 0, 1);
     case OP_LATTICE: return floor(between(random, -64, 64)) * 2 / 64;
     case OP_BETWEEN: return (floor(between(random, -64, 64)) * 2 + 1) / 64;
+    case OP_FLAGS: return (double)(check_random(random) % 3);
     default: return 0;
     }
 }
@@ -197,6 +198,7 @@ bool op_any_pair(int i, op_variant *v)
     if (i >= OP_LENGTH(pairs)) return false;
     v->shape[0] = pairs[i][0];
     v->shape[1] = pairs[i][1];
+    v->dtype = TARN_U8;
     return true;
 }
 
@@ -340,5 +342,5 @@ void op_drive(tarn_manager *tm, const char *name, int64_t most, op_driver *f)
 
 tarn_dtype op_operand_dtype(const op_trial *t, int i, tarn_dtype dtype)
 {
-    return t->c->values[i] == OP_LABELS ? t->v.dtype : dtype;
+    return op_are_integers(t->c->values[i]) ? t->v.dtype : dtype;
 }

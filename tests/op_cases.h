@@ -27,8 +27,15 @@ typedef enum op_values {
     OP_LATTICE,  /* an even number of 64ths: none equals one of OP_BETWEEN */
     OP_BETWEEN,  /* an odd number of 64ths */
     OP_DISTINCT, /* all different, by 1/64 at least */
-    OP_LABELS /* integers from 0 to the last size of operand 0 less 1; the type is the variant's */
+    OP_LABELS, /* integers from 0 to the last size of operand 0 less 1; the type is the variant's */
+    OP_FLAGS   /* 0, or an integer that is not; the type is the variant's */
 } op_values;
+
+/* Whether they are drawn as integers, whose type the variant gives. */
+static inline bool op_are_integers(op_values values)
+{
+    return values == OP_LABELS || values == OP_FLAGS;
+}
 
 /* One trial: shapes and attributes. Each operation uses those that it has. */
 typedef struct op_variant {
@@ -58,6 +65,9 @@ enum {
     OP_ANY_DTYPE = 8,    /* every type is accepted */
     OP_NO_INFINITY = 16, /* the reference's formula does otherwise with infinite operands */
     OP_COMPOSED = 32,    /* a function that calls operations and is none itself */
+    OP_ONE_DTYPE = 64,   /* every type is accepted, but all operands have one */
+    OP_U8_RESULT = 128,  /* whatever the type of the operands */
+    OP_I64_RESULT = 256, /* the same: places */
 
     /* What an operation cannot have, which a test tries and must see refused. */
     OP_NO_EMPTY = 1 << 16,  /* operand 0 must have elements */
@@ -120,7 +130,7 @@ const op_case *op_next_case(const op_case *c);
 double op_log_sum_exp(int64_t n, int64_t step, const double *x, double *max);
 
 /* Variants that many operations share: shapes of one operand (with value and dtype), and pairs that
- * broadcast. */
+ * broadcast (with dtype U8). */
 bool op_any_shape(int i, op_variant *v);
 bool op_any_pair(int i, op_variant *v);
 

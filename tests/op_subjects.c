@@ -7,7 +7,7 @@
 
 #include "check.h"
 
-bool op_is_float(const op_trial *t, int i) { return t->c->values[i] != OP_LABELS; }
+bool op_is_float(const op_trial *t, int i) { return !op_are_integers(t->c->values[i]); }
 
 bool op_is_differentiable(const op_trial *t)
 {

@@ -55,6 +55,11 @@ static int expect_integers_refused(tarn_manager *tm, op_trial *t, int i, const t
         assert_non_null(y);
         return 1;
     }
+    if ((t->c->flags & OP_ONE_DTYPE) != 0) {
+        assert_null(y);
+        check_error_part(tm, TARN_EDTYPE, "one type is needed");
+        return 1;
+    }
     if (op != NULL)
         snprintf(text, sizeof(text), "%s: %s is int32; float32 or float64 is needed", op->name,
                  op->operands[i]);
@@ -96,10 +101,12 @@ static int expect_floats_refused(tarn_manager *tm, op_trial *t, int i, const tar
 static int check_types(tarn_manager *tm, op_trial *t)
 {
     const tarn__op *op = find_op(t->c);
+    const bool one = (t->c->flags & OP_ONE_DTYPE) != 0;
     unsigned floats = 0;
     int checks = 0;
     for (int i = 0; i < t->n; i++)
-        if (op_is_float(t, i) && (op == NULL || (op->any_dtype >> i & 1) == 0)) floats |= 1U << i;
+        if (op_is_float(t, i) && (one || op == NULL || (op->any_dtype >> i & 1) == 0))
+            floats |= 1U << i;
     for (int i = 0; i < t->n; i++) {
         if (!op_is_float(t, i)) {
             checks += expect_floats_refused(tm, t, i, op);

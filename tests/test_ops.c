@@ -62,7 +62,7 @@ static tarn_tensor *compute(tarn_manager *tm, op_trial *t, tarn_dtype dtype, op_
     tarn_tensor *in[OP_OPERANDS] = { NULL };
     for (int i = 0; i < t->n; i++) {
         const op_layout own = op_layout_applies(layout, &t->in[i]) ? layout : OP_PLAIN;
-        const double filler = t->c->values[i] == OP_LABELS ? 255 : NAN;
+        const double filler = op_are_integers(t->c->values[i]) ? 255 : NAN;
         tarn_tensor *base = op_base(tm, op_operand_dtype(t, i, dtype), &t->in[i], own, filler);
         in[i] = op_view(base, own, t->in[i].shape);
     }
@@ -71,7 +71,8 @@ static tarn_tensor *compute(tarn_manager *tm, op_trial *t, tarn_dtype dtype, op_
 
 static tarn_dtype result_dtype(const op_trial *t, tarn_dtype dtype)
 {
-    if (strcmp(t->c->op, "argmax") == 0) return TARN_I64;
+    if ((t->c->flags & OP_I64_RESULT) != 0) return TARN_I64;
+    if ((t->c->flags & OP_U8_RESULT) != 0) return TARN_U8;
     return strcmp(t->c->op, "cast") == 0 ? t->v.dtype : dtype;
 }
 
@@ -123,11 +124,11 @@ static void values_are_those_of_the_references(void **state)
     op_drive(MANAGER(state), "values", 0, expect_values);
 }
 
-/* Replaces elements of every operand but labels: every `every`-th by `value`. */
+/* Replaces elements of every operand of floats: every `every`-th by `value`. */
 static void replace(op_trial *t, int every, double value)
 {
     for (int i = 0; i < t->n; i++)
-        for (int64_t k = i; k < t->in[i].n && t->c->values[i] != OP_LABELS; k += every)
+        for (int64_t k = i; k < t->in[i].n && !op_are_integers(t->c->values[i]); k += every)
             t->in[i].data[k] = value;
 }
 
