@@ -16,6 +16,14 @@ static bool any_shape_negative(int i, op_variant *v)
     return more;
 }
 
+/* A number that some of the lattice equal. */
+static bool any_whole(int i, op_variant *v)
+{
+    const bool more = op_any_shape(i, v);
+    v->value = 0.25;
+    return more;
+}
+
 /* 0, 1, 2 and others. */
 static bool any_exponent(int i, op_variant *v)
 {
@@ -23,6 +31,51 @@ static bool any_exponent(int i, op_variant *v)
     v->shape[0] = i == 7 ? TARN_SCALAR : i == 8 ? TARN_SHAPE(2, 0) : TARN_SHAPE(3, 5);
     if (i < OP_LENGTH(exponents)) v->value = exponents[i];
     return i < OP_LENGTH(exponents);
+}
+
+/* Masks that broadcast to an operand, of every type. */
+static bool any_mask(int i, op_variant *v)
+{
+    static const tarn_shape pairs[][2] = {
+        { { 0, { 0 } }, { 0, { 0 } } },
+        { { 1, { 7 } }, { 1, { 7 } } },
+        { { 2, { 3, 5 } }, { 1, { 5 } } },
+        { { 2, { 0, 3 } }, { 2, { 1, 3 } } },
+        { { 3, { 4, 6, 5 } }, { 3, { 4, 1, 5 } } },
+        { { 3, { 2, 3, 4 } }, { 2, { 3, 1 } } },
+        { { 2, { 2, 600 } }, { 2, { 2, 600 } } },
+        { { 2, { 2, 600 } }, { 0, { 0 } } },
+    };
+    static const tarn_dtype dtypes[] = { TARN_U8, TARN_I32, TARN_I64 };
+    if (i >= OP_LENGTH(pairs)) return false;
+    v->shape[0] = pairs[i][0];
+    v->shape[1] = pairs[i][1];
+    v->value = -1.5;
+    v->dtype = dtypes[i % 3];
+    return true;
+}
+
+/* A condition and two operands that broadcast. */
+static bool any_choice(int i, op_variant *v)
+{
+    static const tarn_shape triples[][3] = {
+        { { 0, { 0 } }, { 0, { 0 } }, { 0, { 0 } } },
+        { { 1, { 23 } }, { 1, { 23 } }, { 1, { 23 } } },
+        { { 2, { 3, 5 } }, { 2, { 3, 5 } }, { 0, { 0 } } },
+        { { 2, { 3, 5 } }, { 0, { 0 } }, { 2, { 3, 5 } } },
+        { { 2, { 4, 1 } }, { 1, { 6 } }, { 2, { 4, 6 } } },
+        { { 1, { 3 } }, { 2, { 4, 1 } }, { 3, { 2, 1, 1 } } },
+        { { 0, { 0 } }, { 2, { 4, 8 } }, { 1, { 8 } } },
+        { { 3, { 2, 1, 3 } }, { 3, { 1, 5, 3 } }, { 3, { 2, 5, 1 } } },
+        { { 2, { 0, 3 } }, { 2, { 1, 3 } }, { 1, { 1 } } },
+        { { 2, { 2, 600 } }, { 2, { 2, 1 } }, { 1, { 600 } } },
+        { { 2, { 300, 2 } }, { 1, { 2 } }, { 2, { 300, 1 } } },
+    };
+    static const tarn_dtype dtypes[] = { TARN_U8, TARN_I64, TARN_I32 };
+    if (i >= OP_LENGTH(triples)) return false;
+    for (int k = 0; k < 3; k++) v->shape[k] = triples[i][k];
+    v->dtype = dtypes[i % 3];
+    return true;
 }
 
 static double sign_of(double x) { return x > 0 ? 1 : x < 0 ? -1 : 0; }
@@ -113,8 +166,59 @@ UNARY(square, x *x)
 UNARY(tanh, tanh(x))
 UNARY(sigmoid, 1 / (1 + exp(-x)))
 UNARY(relu, isnan(x) ? x : x > 0 ? x : 0)
+UNARY(sign, isnan(x) ? x : sign_of(x))
+
+BINARY(equal, a == b)
+BINARY(not_equal, a != b)
+BINARY(less, a < b)
+BINARY(less_equal, a <= b)
+BINARY(greater, a > b)
+BINARY(greater_equal, a >= b)
+
+SCALAR(equal_scalar, x == s)
+SCALAR(not_equal_scalar, x != s)
+SCALAR(less_scalar, x < s)
+SCALAR(less_equal_scalar, x <= s)
+SCALAR(greater_scalar, x > s)
+SCALAR(greater_equal_scalar, x >= s)
+
+static tarn_tensor *where_apply(tarn_tensor *const *in, const op_variant *v)
+{
+    (void)v;
+    return tarn_where(in[0], in[1], in[2]);
+}
+
+static void where_reference(const op_array *in, const op_variant *v, op_array *out,
+                            op_array *magnitude)
+{
+    const tarn_shape first = op_broadcast(&in[0].shape, &in[1].shape);
+    const tarn_shape shape = op_broadcast(&first, &in[2].shape);
+    (void)v;
+    op_array_make(out, shape);
+    op_array_make(magnitude, shape);
+    for (int64_t i = 0; i < out->n; i++) {
+        const op_array *chosen = in[0].data[op_place(&in[0], &shape, i)] != 0 ? &in[1] : &in[2];
+        out->data[i] = chosen->data[op_place(chosen, &shape, i)];
+    }
+}
+
+static tarn_tensor *masked_fill_apply(tarn_tensor *const *in, const op_variant *v)
+{
+    return tarn_masked_fill(in[0], in[1], v->value);
+}
+
+static void masked_fill_reference(const op_array *in, const op_variant *v, op_array *out,
+                                  op_array *magnitude)
+{
+    op_array_make(out, in->shape);
+    op_array_make(magnitude, in->shape);
+    for (int64_t i = 0; i < out->n; i++)
+        out->data[i] = in[1].data[op_place(&in[1], &in->shape, i)] != 0 ? v->value : in->data[i];
+}
 
 /* ---- the table */
+
+enum { COMPARISON = OP_NO_GRADIENT | OP_ONE_DTYPE | OP_U8_RESULT };
 
 /* clang-format off */
 
@@ -148,5 +252,20 @@ const op_case op_cases_elementwise[] = {
     ROW(relu,            1, OF(OP_ANY),                    op_any_shape,             0,   1, 0),
     ROW(leaky_relu,      1, OF(OP_ANY),                    op_any_shape,             1,   1, 0),
     ROW(leaky_relu,      1, OF(OP_ANY),                    any_shape_negative,    1,   1, 0),
+    ROW(sign,            1, OF(OP_ANY),                    op_any_shape,             0,   1, 0),
+    ROW(equal,           2, OF(OP_LATTICE, OP_LATTICE),    op_any_pair,              0,   0, COMPARISON),
+    ROW(not_equal,       2, OF(OP_LATTICE, OP_LATTICE),    op_any_pair,              0,   0, COMPARISON),
+    ROW(less,            2, OF(OP_LATTICE, OP_LATTICE),    op_any_pair,              0,   0, COMPARISON),
+    ROW(less_equal,      2, OF(OP_LATTICE, OP_LATTICE),    op_any_pair,              0,   0, COMPARISON),
+    ROW(greater,         2, OF(OP_LATTICE, OP_LATTICE),    op_any_pair,              0,   0, COMPARISON),
+    ROW(greater_equal,   2, OF(OP_LATTICE, OP_LATTICE),    op_any_pair,              0,   0, COMPARISON),
+    ROW(equal_scalar,    1, OF(OP_LATTICE),                any_whole,                0,   0, COMPARISON | OP_ANY_DTYPE),
+    ROW(not_equal_scalar, 1, OF(OP_LATTICE),                any_whole,                0,   0, COMPARISON | OP_ANY_DTYPE),
+    ROW(less_scalar,     1, OF(OP_LATTICE),                any_whole,                0,   0, COMPARISON | OP_ANY_DTYPE),
+    ROW(less_equal_scalar, 1, OF(OP_LATTICE),                any_whole,                0,   0, COMPARISON | OP_ANY_DTYPE),
+    ROW(greater_scalar,  1, OF(OP_LATTICE),                any_whole,                0,   0, COMPARISON | OP_ANY_DTYPE),
+    ROW(greater_equal_scalar, 1, OF(OP_LATTICE),                any_whole,                0,   0, COMPARISON | OP_ANY_DTYPE),
+    ROW(where,           3, OF(OP_FLAGS, OP_ANY, OP_ANY),  any_choice,               0,   1, OP_LINEAR | OP_ONE_DTYPE),
+    ROW(masked_fill,     2, OF(OP_ANY, OP_FLAGS),          any_mask,                 0,   1, OP_LINEAR | OP_ANY_DTYPE),
     { 0 },
 };

@@ -90,6 +90,47 @@ TARN_API tarn_tensor *tarn_relu(tarn_tensor *x);
  * slope is not finite. */
 TARN_API tarn_tensor *tarn_leaky_relu(tarn_tensor *x, double slope);
 
+/* y = 1 where x > 0, -1 where x < 0, else x itself: a zero or NaN.   dx = 0. */
+TARN_API tarn_tensor *tarn_sign(tarn_tensor *x);
+
+/* ---- comparisons: 1 where it holds, else 0, as U8; no gradient. The operands broadcast and may
+ * have any type, both the same (else TARN_EDTYPE). NaN is equal to nothing, itself included, and
+ * neither less nor greater: not_equal alone holds. */
+
+/* a == b. */
+TARN_API tarn_tensor *tarn_equal(tarn_tensor *a, tarn_tensor *b);
+/* a != b. */
+TARN_API tarn_tensor *tarn_not_equal(tarn_tensor *a, tarn_tensor *b);
+/* a < b. */
+TARN_API tarn_tensor *tarn_less(tarn_tensor *a, tarn_tensor *b);
+/* a <= b. */
+TARN_API tarn_tensor *tarn_less_equal(tarn_tensor *a, tarn_tensor *b);
+/* a > b. */
+TARN_API tarn_tensor *tarn_greater(tarn_tensor *a, tarn_tensor *b);
+/* a >= b. */
+TARN_API tarn_tensor *tarn_greater_equal(tarn_tensor *a, tarn_tensor *b);
+
+/* The same with a number: rounded to x's type where that is a float, else compared as it is (no
+ * integer equals 0.5, all of U8 are less than 256). */
+TARN_API tarn_tensor *tarn_equal_scalar(tarn_tensor *x, double s);
+TARN_API tarn_tensor *tarn_not_equal_scalar(tarn_tensor *x, double s);
+TARN_API tarn_tensor *tarn_less_scalar(tarn_tensor *x, double s);
+TARN_API tarn_tensor *tarn_less_equal_scalar(tarn_tensor *x, double s);
+TARN_API tarn_tensor *tarn_greater_scalar(tarn_tensor *x, double s);
+TARN_API tarn_tensor *tarn_greater_equal_scalar(tarn_tensor *x, double s);
+
+/* ---- choices. A condition is U8, I32 or I64: a comparison's result, or any integers, of which 0
+ * is false and all others are true. */
+
+/* y = a where the condition holds, else b; all three broadcast. a and b may have any type, both the
+ * same (else TARN_EDTYPE).   da = dy where it holds, else 0; db = dy where it does not, else 0;
+ * each summed over the axes along which its operand was repeated. */
+TARN_API tarn_tensor *tarn_where(tarn_tensor *condition, tarn_tensor *a, tarn_tensor *b);
+
+/* y = value where the mask holds, else x. x may have any type, to which the value is converted as
+ * tarn_full does; the mask broadcasts to x (else TARN_ESHAPE).   dx = 0 where it holds, else dy. */
+TARN_API tarn_tensor *tarn_masked_fill(tarn_tensor *x, tarn_tensor *mask, double value);
+
 /* ---- products */
 
 /* Matrix product y = a b over the last two axes; the axes before them are batches and broadcast.

@@ -16,17 +16,6 @@ static bool is_one_row(const tarn_tensor *t, int64_t n)
     return t->layout.numel == 1 || (t->layout.numel == n && t->layout.contiguous);
 }
 
-/* The axes of y along which x, an operand or its gradient, is repeated: one bit an axis. */
-static uint32_t repeated_axes(const tarn__layout *x, const tarn__layout *y)
-{
-    uint32_t axes = 0;
-    for (int axis = 0; axis < y->ndim; axis++) {
-        const int own = axis - (y->ndim - x->ndim);
-        if (own < 0 || x->dims[own] != y->dims[axis]) axes |= UINT32_C(1) << axis;
-    }
-    return axes;
-}
-
 /* Elements of a gradient that are computed before they are summed. */
 enum { PIECE = 256 };
 

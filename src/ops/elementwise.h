@@ -51,14 +51,14 @@ enum { NOTHING = 0, X = TARN__USES_IN0, Y = TARN__USES_OUT };
             TARN__INDEPENDENT                                            \
             for (int64_t i = 0; i < n; i++) {                            \
                 const REAL x = xs[i], y = ys[i], dy = dys[i];            \
-                (void)x, (void)y;                                        \
+                (void)x, (void)y, (void)dy;                              \
                 dxs[i] += (df);                                          \
             }                                                            \
         } else {                                                         \
             TARN__INDEPENDENT                                            \
             for (int64_t i = 0; i < n; i++) {                            \
                 const REAL x = xs[i], y = ys[i], dy = dys[i];            \
-                (void)x, (void)y;                                        \
+                (void)x, (void)y, (void)dy;                              \
                 dxs[i] = (df);                                           \
             }                                                            \
         }                                                                \

@@ -53,6 +53,16 @@ void tarn__loop_begin(tarn__loop *loop, const tarn__layout *shape, int n_operand
     tarn__loop_begin_axes(loop, shape, UINT32_MAX, n_operands, operands);
 }
 
+uint32_t tarn__repeated_axes(const tarn__layout *x, const tarn__layout *y)
+{
+    uint32_t axes = 0;
+    for (int axis = 0; axis < y->ndim; axis++) {
+        const int own = axis - (y->ndim - x->ndim);
+        if (own < 0 || x->dims[own] != y->dims[axis]) axes |= UINT32_C(1) << axis;
+    }
+    return axes;
+}
+
 /* ---- copies and additions of any strides */
 
 typedef void (*row_kernel)(int64_t n, void *y, int64_t y_step, const void *x, int64_t x_step);

@@ -45,6 +45,10 @@ void tarn__loop_begin(tarn__loop *loop, const tarn__layout *shape, int n_operand
 void tarn__loop_begin_axes(tarn__loop *loop, const tarn__layout *shape, uint32_t axes,
                            int n_operands, const tarn__layout *const *operands);
 
+/* The axes of y along which x, an operand that broadcasts to it or its gradient, is repeated: one
+ * bit an axis. */
+uint32_t tarn__repeated_axes(const tarn__layout *x, const tarn__layout *y);
+
 /* Goes to the next row; false, and back to the first, when there is none. */
 static inline bool tarn__loop_next(tarn__loop *loop)
 {

@@ -157,8 +157,11 @@ void tarn__add_strided(tarn_tensor *dst, const tarn_tensor *src);
 tarn_status tarn__infer_same(const tarn__call *call, tarn__layout *out,
                              int64_t *offset); /* of operand 0 */
 tarn_status tarn__infer_broadcast(const tarn__call *call, tarn__layout *out,
-                                  int64_t *offset); /* of 0 and 1 */
+                                  int64_t *offset); /* of all operands */
 tarn_status tarn__infer_reduce(const tarn__call *call, tarn__layout *out,
                                int64_t *offset); /* by attr axes, keep */
+
+/* Whether two operands that may have any type have the same; fails through tarn__call_fail. */
+tarn_status tarn__check_one_dtype(const tarn__call *call, int i, int j);
 
 #endif

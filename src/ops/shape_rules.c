@@ -18,31 +18,51 @@ static int64_t size_from_last(const tarn__layout *layout, int place)
     return place <= layout->ndim ? layout->dims[layout->ndim - place] : 1;
 }
 
-static tarn_status fail_broadcast(const tarn__call *call, int place)
+/* The place at which the sizes of operands i and j are neither equal nor 1. */
+static tarn_status fail_broadcast(const tarn__call *call, int i, int j, int place)
 {
-    const tarn_tensor *a = call->in[0], *b = call->in[1];
+    const tarn_tensor *a = call->in[i], *b = call->in[j];
     char a_text[TARN__DESCRIPTION_BYTES], b_text[TARN__DESCRIPTION_BYTES],
         axis[32] = "the last axis";
     if (place > 1) (void)snprintf(axis, sizeof(axis), "axis %d", -place);
     return tarn__call_fail(call, TARN_ESHAPE,
                            "%s %s, %s %s: sizes %lld and %lld of %s do not broadcast",
-                           call->op->operands[0], tarn__describe(a, a_text), call->op->operands[1],
+                           call->op->operands[i], tarn__describe(a, a_text), call->op->operands[j],
                            tarn__describe(b, b_text), (long long)size_from_last(&a->layout, place),
                            (long long)size_from_last(&b->layout, place), axis);
 }
 
 tarn_status tarn__infer_broadcast(const tarn__call *call, tarn__layout *out, int64_t *offset)
 {
-    const tarn__layout *a = &call->in[0]->layout, *b = &call->in[1]->layout;
+    const int n = call->op->arity;
     (void)offset;
-    out->dtype = a->dtype;
-    out->ndim = a->ndim > b->ndim ? a->ndim : b->ndim;
+    out->dtype = call->in[0]->layout.dtype;
+    out->ndim = 0;
+    for (int i = 0; i < n; i++)
+        if (call->in[i]->layout.ndim > out->ndim) out->ndim = call->in[i]->layout.ndim;
     for (int place = 1; place <= out->ndim; place++) {
-        const int64_t m = size_from_last(a, place), n = size_from_last(b, place);
-        if (m != n && m != 1 && n != 1) return fail_broadcast(call, place);
-        out->dims[out->ndim - place] = m == 1 ? n : m;
+        int decides = 0; /* the operand whose size is the output's */
+        int64_t size = size_from_last(&call->in[0]->layout, place);
+        for (int i = 1; i < n; i++) {
+            const int64_t own = size_from_last(&call->in[i]->layout, place);
+            if (own == size || own == 1) continue;
+            if (size != 1) return fail_broadcast(call, decides, i, place);
+            decides = i;
+            size = own;
+        }
+        out->dims[out->ndim - place] = size;
     }
     return TARN_OK;
+}
+
+tarn_status tarn__check_one_dtype(const tarn__call *call, int i, int j)
+{
+    const uint8_t a = call->in[i]->layout.dtype, b = call->in[j]->layout.dtype;
+    if (a == b) return TARN_OK;
+    return tarn__call_fail(call, TARN_EDTYPE,
+                           "%s is %s, %s is %s; one type is needed (tarn_cast converts)",
+                           call->op->operands[i], tarn_dtype_name((tarn_dtype)a),
+                           call->op->operands[j], tarn_dtype_name((tarn_dtype)b));
 }
 
 tarn_status tarn__infer_reduce(const tarn__call *call, tarn__layout *out, int64_t *offset)

@@ -23,6 +23,7 @@ tarn_tensor *tarn_square(tarn_tensor *x) { return tarn__apply1(&tarn__op_square,
 tarn_tensor *tarn_tanh(tarn_tensor *x) { return tarn__apply1(&tarn__op_tanh, x, NULL); }
 tarn_tensor *tarn_sigmoid(tarn_tensor *x) { return tarn__apply1(&tarn__op_sigmoid, x, NULL); }
 tarn_tensor *tarn_relu(tarn_tensor *x) { return tarn__apply1(&tarn__op_relu, x, NULL); }
+tarn_tensor *tarn_sign(tarn_tensor *x) { return tarn__apply1(&tarn__op_sign, x, NULL); }
 
 tarn_tensor *tarn_leaky_relu(tarn_tensor *x, double slope)
 {
