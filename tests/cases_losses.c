@@ -36,9 +36,9 @@ static void cross_entropy_reference(const op_array *in, const op_variant *v, op_
     for (int64_t b = 0; b < B; b++) {
         double max;
         const double *row = in[0].data + b * C;
-        const double lse = op_log_sum_exp(C, 1, row, &max), x = row[(int64_t)in[1].data[b]];
-        out->data[0] += lse - x;
-        magnitude->data[0] += fabs(lse - max) + fabs(x - max) + 1;
+        const double log_sum = op_log_sum(C, 1, row, &max), x = row[(int64_t)in[1].data[b]];
+        out->data[0] += log_sum - (x - max);
+        magnitude->data[0] += fabs(log_sum) + fabs(x - max) + 1;
     }
     out->data[0] /= (double)B;
     magnitude->data[0] /= (double)B;
@@ -68,8 +68,8 @@ static bool loss_variant(int i, op_variant *v)
         out->data[0] /= (double)in->n;                                                 \
         magnitude->data[0] /= (double)in->n;                                           \
     }
-/* -y log(sigmoid(x)) - (1 - y) log(1 - sigmoid(x)) */
-MEAN_LOSS(bce_with_logits, y *log1p(exp(-x)) + (1 - y) * log1p(exp(x)), fabs(x) + 1)
+/* -y log(sigmoid(x)) - (1 - y) log(1 - sigmoid(x)), without overflow */
+MEAN_LOSS(bce_with_logits, fmax(x, 0) - x * y + log1p(exp(-fabs(x))), fabs(x) * (1 + fabs(y)) + 1)
 MEAN_LOSS(mse, (x - y) * (x - y), (fabs(x) + fabs(y)) * (fabs(x) + fabs(y)))
 
 #define LOSS_APPLY(op)                                                          \

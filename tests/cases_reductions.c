@@ -206,10 +206,10 @@ static void for_each_row(const op_array *x, int axis,
 static void log_softmax_row(int64_t n, int64_t step, const double *x, double *y, double *magnitude)
 {
     double max;
-    const double lse = op_log_sum_exp(n, step, x, &max);
+    const double log_sum = op_log_sum(n, step, x, &max);
     for (int64_t i = 0; i < n; i++) {
-        y[i * step] = x[i * step] - lse;
-        magnitude[i * step] = fabs(x[i * step] - max) + fabs(lse - max) + 1;
+        y[i * step] = x[i * step] - max - log_sum;
+        magnitude[i * step] = fabs(x[i * step] - max) + fabs(log_sum) + 1;
     }
 }
 

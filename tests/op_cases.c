@@ -202,13 +202,19 @@ bool op_any_pair(int i, op_variant *v)
     return true;
 }
 
-double op_log_sum_exp(int64_t n, int64_t step, const double *x, double *max)
+double op_log_sum(int64_t n, int64_t step, const double *x, double *max)
 {
     double sum = 0;
     *max = -INFINITY;
     for (int64_t i = 0; i < n; i++) *max = fmax(*max, x[i * step]);
     for (int64_t i = 0; i < n; i++) sum += exp(x[i * step] - *max);
-    return *max + log(sum);
+    return log(sum);
+}
+
+double op_log_sum_exp(int64_t n, int64_t step, const double *x, double *max)
+{
+    const double log_sum = op_log_sum(n, step, x, max);
+    return *max + log_sum;
 }
 
 /* ---- trials */

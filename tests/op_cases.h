@@ -73,7 +73,8 @@ enum {
     OP_NO_EMPTY = 1 << 16,  /* operand 0 must have elements */
     OP_NO_SCALAR = 1 << 17, /* operand 0 must have an axis */
 
-    OP_BY_LAYOUT = 1 << 18 /* the order of sums, and with it rounding, depends on strides */
+    OP_NO_EXTREMES = 1 << 19, /* the reference's formula does otherwise with large operands */
+    OP_BY_LAYOUT = 1 << 18    /* the order of sums, and with it rounding, depends on strides */
 };
 
 typedef struct op_case {
@@ -126,7 +127,9 @@ const op_case *op_next_case(const op_case *c);
 #name, n, values, variant, name##_apply, name##_reference, ulps, grad_ulps, flags \
     }
 
-/* log(sum(e^x)) of n numbers `step` apart, and the largest of them. */
+/* log(sum(e^(x - max))) of n numbers `step` apart, and the largest of them; log(sum(e^x)), which is
+ * less exact where the largest is large. */
+double op_log_sum(int64_t n, int64_t step, const double *x, double *max);
 double op_log_sum_exp(int64_t n, int64_t step, const double *x, double *max);
 
 /* Variants that many operations share: shapes of one operand (with value and dtype), and pairs that

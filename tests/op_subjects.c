@@ -71,6 +71,7 @@ op_gradients op_differentiate(tarn_manager *tm, op_trial *t, const op_pass *pass
         tarn_tensor *y = op_evaluate(s.leaf, t->n, &s);
         if (y == NULL) fail_msg("%s: %s", op_trial_text, tarn_error_message(tm));
         if (i == 0) op_array_read(&g.out, y);
+        g.dtype = tarn_get_dtype(y);
         tarn_tensor *v = make_cotangent(y, pass, &g.largest);
         check_status(tarn_backward_with(y, &(tarn_backward_options){ .gradient = v }), TARN_OK);
         assert_int_equal(tarn_manager_get_stats(tm).tape_length, 0);

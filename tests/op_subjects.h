@@ -49,6 +49,7 @@ typedef struct op_pass {
 /* The result, and the gradients of the leaves, in the shapes of the leaves. */
 typedef struct op_gradients {
     op_array out;
+    tarn_dtype dtype;         /* of out */
     op_array of[OP_OPERANDS]; /* of those that were wanted */
     double largest;           /* cotangent */
 } op_gradients;
