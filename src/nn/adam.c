@@ -37,39 +37,58 @@ static void prepare_adamw(const tarn__rates *rates, uint64_t t, double *c)
 }
 
 /* state: m, v */
-static const tarn__optimizer_kind adam_kind = {
-    .name = "adam", .n_states = 2, .prepare = prepare_adam, .update = { adam_f32, adam_f64 }
-};
+static const tarn__optimizer_kind adam_kind = { .n_states = 2,
+                                                .prepare = prepare_adam,
+                                                .update = { adam_f32, adam_f64 } };
 
 /* state: m, v */
-static const tarn__optimizer_kind adamw_kind = {
-    .name = "adamw", .n_states = 2, .prepare = prepare_adamw, .update = { adamw_f32, adamw_f64 }
-};
+static const tarn__optimizer_kind adamw_kind = { .n_states = 2,
+                                                 .prepare = prepare_adamw,
+                                                 .update = { adamw_f32, adamw_f64 } };
 
-static tarn_optimizer *create(tarn_module *module, const tarn__optimizer_kind *kind,
+static const tarn__optimizer_kind *choose_adam(const tarn__rates *rates)
+{
+    (void)rates;
+    return &adam_kind;
+}
+
+static const tarn__optimizer_kind *choose_adamw(const tarn__rates *rates)
+{
+    (void)rates;
+    return &adamw_kind;
+}
+
+#define NUMBERS                                                               \
+    {                                                                         \
+        TARN__NUMBER(lr, 0.001, INFINITY), TARN__NUMBER(beta1, 0.9, 1),       \
+            TARN__NUMBER(beta2, 0.999, 1), TARN__NUMBER(eps, 1e-8, INFINITY), \
+            TARN__NUMBER(weight_decay, 0, INFINITY)                           \
+    }
+
+static const tarn__optimizer_family adam = { .name = "adam",
+                                             .numbers = NUMBERS,
+                                             .choose = choose_adam };
+
+static const tarn__optimizer_family adamw = { .name = "adamw",
+                                              .numbers = NUMBERS,
+                                              .choose = choose_adamw };
+
+static tarn_optimizer *create(tarn_module *module, const tarn__optimizer_family *family,
                               const tarn_adam_options *options)
 {
     const tarn_adam_options o = options == NULL ? (tarn_adam_options){ 0 } : *options;
-    const tarn__rates rates = { .lr = o.lr == 0 ? 0.001 : o.lr,
-                                .beta1 = o.beta1 == 0 ? 0.9 : o.beta1,
-                                .beta2 = o.beta2 == 0 ? 0.999 : o.beta2,
-                                .eps = o.eps == 0 ? 1e-8 : o.eps,
-                                .weight_decay = o.weight_decay };
-    if (!tarn__check_rate(module, kind->name, "lr", rates.lr, INFINITY) ||
-        !tarn__check_rate(module, kind->name, "beta1", rates.beta1, 1) ||
-        !tarn__check_rate(module, kind->name, "beta2", rates.beta2, 1) ||
-        !tarn__check_rate(module, kind->name, "eps", rates.eps, INFINITY) ||
-        !tarn__check_rate(module, kind->name, "weight_decay", rates.weight_decay, INFINITY))
-        return NULL;
-    return tarn__optimizer_create(module, kind, &rates);
+    const tarn__rates rates = {
+        .lr = o.lr, .beta1 = o.beta1, .beta2 = o.beta2, .eps = o.eps, .weight_decay = o.weight_decay
+    };
+    return tarn__optimizer_create(module, family, &rates, o.groups, o.n_groups);
 }
 
 tarn_optimizer *tarn_adam_create(tarn_module *module, const tarn_adam_options *options)
 {
-    return create(module, &adam_kind, options);
+    return create(module, &adam, options);
 }
 
 tarn_optimizer *tarn_adamw_create(tarn_module *module, const tarn_adam_options *options)
 {
-    return create(module, &adamw_kind, options);
+    return create(module, &adamw, options);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * optimizer.c - what all optimisers share: parameters, state, and a step for all of them or
+ * optimizer.c - what all optimisers share: parameters, groups, state, and a step for all of them or
  * none. */
 #include "nn/optimizer.h"
 
@@ -9,23 +9,7 @@
 
 #include "core/assert.h"
 #include "core/size.h"
-
-/* A parameter, borrowed while the tree lives, and what the optimiser keeps for it. */
-typedef struct slot {
-    tarn_tensor *parameter;
-    tarn_tensor *state[TARN__MAX_STATES]; /* owned */
-    uint64_t steps;                       /* in which the parameter took part */
-} slot;
-
-struct tarn_optimizer {
-    tarn__object object;
-    tarn__tree_watch watch; /* to the tree that the parameters belong to */
-    const tarn__optimizer_kind *kind;
-    tarn__rates rates;
-    uint64_t steps;
-    size_t n;
-    slot slots[]; /* (n) */
-};
+#include "nn/pattern.h"
 
 /* ---- making and ending */
 
@@ -40,12 +24,89 @@ static void destroy_optimizer(tarn__object *object)
     tarn__object_free(object);
 }
 
-/* Acquires the state of one parameter: zeros, of its layout. False with the error held. */
-static bool fill_slot(tarn_optimizer *o, slot *s, tarn_tensor *parameter)
+/* How many parameters an optimiser of the module serves; 0 with the error held. */
+static size_t count_parameters(tarn_module *module, const tarn__optimizer_family *family)
 {
-    s->parameter = parameter;
+    tarn_manager *tm = module->object.manager;
+    if (module->frozen) {
+        (void)tarn__fail(tm, TARN_ESTATE, "%s: %s is frozen: nothing of it can be trained",
+                         family->name, module->label);
+        return 0;
+    }
+    const size_t n = (size_t)tarn_module_parameter_count(module);
+    if (n == 0) (void)tarn__fail(tm, TARN_ESTATE, "%s: the module has no parameters", family->name);
+    return n;
+}
+
+/* A record with room for n slots and the groups, which are empty. */
+static tarn_optimizer *allocate(tarn_module *module, const tarn__optimizer_family *family, size_t n,
+                                size_t n_groups)
+{
+    tarn_manager *tm = module->object.manager;
+    size_t slots, groups, bytes = SIZE_MAX;
+    if (!tarn__size_mul(n, sizeof(tarn__slot), &slots) ||
+        !tarn__size_mul(n_groups, sizeof(tarn__group), &groups) ||
+        !tarn__size_add(slots, groups, &bytes) ||
+        !tarn__size_add(bytes, sizeof(tarn_optimizer), &bytes)) {
+        (void)tarn__fail_memory(tm, family->name, SIZE_MAX);
+        return NULL;
+    }
+    tarn_optimizer *o = tarn__object_new(tm, bytes, destroy_optimizer);
+    if (o == NULL) return NULL;
+    o->family = family;
+    o->n_groups = n_groups;
+    o->groups = (tarn__group *)(void *)&o->slots[n];
+    tarn__tree_watch_begin(&o->watch, module);
+    return o;
+}
+
+/* Whether the pattern of a group means any parameter at all; the error is held otherwise. */
+static bool check_pattern(const tarn_optimizer *o, tarn_module *module, const char *pattern,
+                          size_t i)
+{
+    tarn__member *p = NULL;
+    while ((p = tarn__next_parameter(module, p)) != NULL)
+        if (tarn__pattern_matches(pattern, module, p)) return true;
+    (void)tarn__fail(o->object.manager, TARN_EARG,
+                     "%s: group %zu (\"%.64s\"): no parameter has such a path", o->family->name, i,
+                     pattern);
+    return false;
+}
+
+static bool fill_groups(tarn_optimizer *o, tarn_module *module, const tarn__rates *rates,
+                        const tarn_optimizer_group *groups)
+{
+    tarn_manager *tm = o->object.manager;
+    tarn__group *rest = &o->groups[0];
+    rest->rates = *rates;
+    rest->lr_factor = 1;
+    if (!tarn__rates_resolve(tm, o->family, &rest->rates)) return false;
+    rest->kind = o->family->choose(&rest->rates);
+    o->lr = o->base_lr = rest->rates.lr;
+    for (size_t i = 0; i + 1 < o->n_groups; i++)
+        if (!tarn__group_resolve(tm, o->family, &rest->rates, &groups[i], i, &o->groups[i + 1]) ||
+            !check_pattern(o, module, groups[i].pattern, i))
+            return false;
+    return true;
+}
+
+/* The first group that means the parameter. */
+static size_t find_group(const tarn_optimizer *o, const tarn_module *module, const tarn__member *p,
+                         const tarn_optimizer_group *groups)
+{
+    for (size_t i = 0; i + 1 < o->n_groups; i++)
+        if (tarn__pattern_matches(groups[i].pattern, module, p)) return i + 1;
+    return 0;
+}
+
+/* Acquires the state of one parameter: zeros, of its layout; none for one that is frozen for good.
+ * False with the error held. */
+static bool fill_state(tarn_optimizer *o, tarn__slot *s)
+{
+    tarn_tensor *parameter = s->parameter;
+    if (parameter->frozen) return true;
     const uint32_t tag = tarn__tag_like(parameter, TARN_KIND_OPTIMIZER);
-    for (int j = 0; j < o->kind->n_states; j++) {
+    for (int j = 0; j < o->groups[s->group].kind->n_states; j++) {
         s->state[j] = tarn__own(
             tarn__tensor_new_tagged(o->object.manager, &parameter->layout, TARN_ZEROED, tag));
         if (s->state[j] == NULL) return false;
@@ -53,41 +114,35 @@ static bool fill_slot(tarn_optimizer *o, slot *s, tarn_tensor *parameter)
     return true;
 }
 
-tarn_optimizer *tarn__optimizer_create(tarn_module *module, const tarn__optimizer_kind *kind,
-                                       const tarn__rates *rates)
+static bool fill_slots(tarn_optimizer *o, tarn_module *module, const tarn_optimizer_group *groups)
 {
-    if (module == NULL) return NULL;
-    tarn_manager *tm = module->object.manager;
-    if (module->frozen) {
-        (void)tarn__fail(tm, TARN_ESTATE, "%s: %s is frozen: nothing of it can be trained",
-                         kind->name, module->label);
-        return NULL;
-    }
-    const size_t n = (size_t)tarn_module_parameter_count(module);
-    if (n == 0) {
-        (void)tarn__fail(tm, TARN_ESTATE, "%s: the module has no parameters", kind->name);
-        return NULL;
-    }
-    size_t bytes = SIZE_MAX;
-    if (!tarn__size_mul(n, sizeof(slot), &bytes) ||
-        !tarn__size_add(bytes, sizeof(tarn_optimizer), &bytes)) {
-        (void)tarn__fail_memory(tm, kind->name, bytes);
-        return NULL;
-    }
-    tarn_optimizer *o = tarn__object_new(tm, bytes, destroy_optimizer);
-    if (o == NULL) return NULL;
-    o->kind = kind;
-    o->rates = *rates;
-    tarn__tree_watch_begin(&o->watch, module);
-
     tarn__member *p = NULL;
     while ((p = tarn__next_parameter(module, p)) != NULL) {
-        if (!fill_slot(o, &o->slots[o->n++], p->tensor)) {
-            destroy_optimizer(&o->object);
-            return NULL;
-        }
+        tarn__slot *s = &o->slots[o->n++];
+        s->parameter = p->tensor;
+        s->group = find_group(o, module, p, groups);
+        if (!fill_state(o, s)) return false;
     }
-    return o;
+    return true;
+}
+
+tarn_optimizer *tarn__optimizer_create(tarn_module *module, const tarn__optimizer_family *family,
+                                       const tarn__rates *rates, const tarn_optimizer_group *groups,
+                                       size_t n_groups)
+{
+    if (module == NULL) return NULL;
+    const size_t n = count_parameters(module, family);
+    if (n == 0) return NULL;
+    if ((groups == NULL && n_groups > 0) || n_groups == SIZE_MAX) {
+        (void)tarn__fail(module->object.manager, TARN_EARG, "%s: %zu groups, but none is given",
+                         family->name, n_groups);
+        return NULL;
+    }
+    tarn_optimizer *o = allocate(module, family, n, n_groups + 1);
+    if (o == NULL) return NULL;
+    if (fill_groups(o, module, rates, groups) && fill_slots(o, module, groups)) return o;
+    destroy_optimizer(&o->object);
+    return NULL;
 }
 
 void tarn_optimizer_destroy(tarn_optimizer *optimizer)
@@ -95,20 +150,10 @@ void tarn_optimizer_destroy(tarn_optimizer *optimizer)
     if (optimizer != NULL) destroy_optimizer(&optimizer->object);
 }
 
-bool tarn__check_rate(const tarn_module *module, const char *optimizer, const char *name,
-                      double value, double below)
-{
-    if (value >= 0 && value < below) return true;
-    if (module != NULL)
-        (void)tarn__fail(module->object.manager, TARN_EARG, "%s: %s %g is not in [0, %g)",
-                         optimizer, name, value, below);
-    return false;
-}
-
 /* ---- steps */
 
 /* A parameter takes part in a step if a gradient has arrived since the last one. */
-static bool takes_part(const slot *s) { return tarn_has_grad(s->parameter); }
+static bool takes_part(const tarn__slot *s) { return tarn_has_grad(s->parameter); }
 
 /* Holds the error if the step may not be done. Nothing after this check can fail. */
 static tarn_status check_step(const tarn_optimizer *o)
@@ -116,36 +161,48 @@ static tarn_status check_step(const tarn_optimizer *o)
     tarn_manager *tm = o->object.manager;
     if (!tarn_ok(tm)) return tm->error;
     if (o->watch.root == NULL)
-        return tarn__fail(tm, TARN_ESTATE, "%s: the module was destroyed", o->kind->name);
+        return tarn__fail(tm, TARN_ESTATE, "%s: the module was destroyed", o->family->name);
     for (size_t i = 0; i < o->n; i++)
         if (takes_part(&o->slots[i])) return TARN_OK;
     return tarn__fail(tm, TARN_ESTATE,
                       "%s: no parameter has received a gradient since the last step: was "
                       "tarn_backward called?",
-                      o->kind->name);
+                      o->family->name);
 }
 
-/* One pass over a parameter. u->c holds the coefficients of its step. */
-static void update(const tarn__optimizer_kind *kind, slot *s, tarn__update *u)
+/* The rates of this step. */
+static void begin_step(tarn_optimizer *o)
 {
+    for (size_t i = 0; i < o->n_groups; i++) {
+        o->groups[i].rates.lr = o->lr * o->groups[i].lr_factor;
+        o->groups[i].prepared = 0;
+    }
+}
+
+/* One pass over a parameter. Parameters that were skipped now and then have made fewer steps than
+ * others; coefficients are computed anew where the number changes, which is once in the usual case.
+ */
+static void update(tarn__group *group, tarn__slot *s)
+{
+    const tarn__optimizer_kind *kind = group->kind;
     tarn_tensor *w = s->parameter, *g = w->grad;
     TARN_ASSERT(w->layout.contiguous && g->layout.contiguous);
     TARN_ASSERT(g->layout.dtype == w->layout.dtype && tarn__same_shape(&g->layout, &w->layout));
+    s->steps++;
+    if (s->steps != group->prepared) kind->prepare(&group->rates, s->steps, group->c);
+    group->prepared = s->steps;
+
     tarn__touch(w, false);
     tarn__materialize(g);
-    u->n = tarn__elements(w);
-    u->w = w->data;
-    u->g = g->data;
+    tarn__update u = { .n = tarn__elements(w), .w = w->data, .g = g->data, .c = group->c };
     for (int j = 0; j < kind->n_states; j++) {
         tarn__touch(s->state[j], false);
-        u->state[j] = s->state[j]->data;
+        u.state[j] = s->state[j]->data;
     }
-    if (!w->manager->dry) kind->update[w->layout.dtype == TARN_F64](u);
+    if (!w->manager->dry) kind->update[w->layout.dtype == TARN_F64](&u);
     w->grad_state = TARN__GRAD_CONSUMED;
 }
 
-/* Parameters that were skipped now and then have made fewer steps than others; coefficients are
- * computed anew where the number changes, which is once in the usual case. */
 tarn_status tarn_optimizer_step(tarn_optimizer *optimizer)
 {
     if (optimizer == NULL) return TARN_EARG;
@@ -153,15 +210,10 @@ tarn_status tarn_optimizer_step(tarn_optimizer *optimizer)
     if (status != TARN_OK) return status;
     tarn_manager *tm = optimizer->object.manager;
     const tarn_phase phase = tarn__phase_auto(tm, "optimizer");
-    tarn__update u = { 0 };
-    uint64_t prepared = 0;
+    begin_step(optimizer);
     for (size_t i = 0; i < optimizer->n; i++) {
-        slot *s = &optimizer->slots[i];
-        if (!takes_part(s)) continue;
-        s->steps++;
-        if (s->steps != prepared) optimizer->kind->prepare(&optimizer->rates, s->steps, u.c);
-        prepared = s->steps;
-        update(optimizer->kind, s, &u);
+        tarn__slot *s = &optimizer->slots[i];
+        if (takes_part(s)) update(&optimizer->groups[s->group], s);
     }
     optimizer->steps++;
     (void)tarn_phase_end(phase);
@@ -177,25 +229,67 @@ void tarn_optimizer_zero_grad(tarn_optimizer *optimizer)
             (void)tarn_zero_grad(optimizer->slots[i].parameter);
 }
 
-/* ---- numbers */
+uint64_t tarn_optimizer_steps(const tarn_optimizer *optimizer)
+{
+    return optimizer == NULL ? 0 : optimizer->steps;
+}
+
+/* ---- learning rates */
 
 double tarn_optimizer_lr(const tarn_optimizer *optimizer)
 {
-    return optimizer == NULL ? NAN : optimizer->rates.lr;
+    return optimizer == NULL ? NAN : optimizer->lr;
+}
+
+/* Holds TARN_EARG unless the number may be a rate or scale one. */
+static tarn_status check_rate(const tarn_optimizer *o, const char *what, double value)
+{
+    if (value >= 0 && isfinite(value)) return TARN_OK;
+    return tarn__fail(o->object.manager, TARN_EARG,
+                      "%s: %s %g; a finite number from 0 on is needed", o->family->name, what,
+                      value);
 }
 
 tarn_status tarn_optimizer_set_lr(tarn_optimizer *optimizer, double lr)
 {
     if (optimizer == NULL) return TARN_EARG;
-    if (!(lr >= 0 && isfinite(lr)))
-        return tarn__fail(optimizer->object.manager, TARN_EARG,
-                          "%s: learning rate %g; a finite number from 0 on is needed",
-                          optimizer->kind->name, lr);
-    optimizer->rates.lr = lr;
-    return TARN_OK;
+    const tarn_status status = check_rate(optimizer, "learning rate", lr);
+    if (status == TARN_OK) optimizer->lr = optimizer->base_lr = lr;
+    return status;
 }
 
-uint64_t tarn_optimizer_steps(const tarn_optimizer *optimizer)
+tarn_status tarn_optimizer_scale_lr(tarn_optimizer *optimizer, double part)
 {
-    return optimizer == NULL ? 0 : optimizer->steps;
+    if (optimizer == NULL) return TARN_EARG;
+    const double lr = optimizer->base_lr * part;
+    tarn_status status = check_rate(optimizer, "part of the learning rate", part);
+    if (status == TARN_OK) status = check_rate(optimizer, "learning rate", lr);
+    if (status == TARN_OK) optimizer->lr = lr;
+    return status;
+}
+
+double tarn_optimizer_group_lr(const tarn_optimizer *optimizer, size_t group)
+{
+    if (optimizer == NULL || group >= optimizer->n_groups - 1) return NAN;
+    return optimizer->lr * optimizer->groups[group + 1].lr_factor;
+}
+
+tarn_status tarn_optimizer_set_group_factor(tarn_optimizer *optimizer, size_t group, double factor)
+{
+    if (optimizer == NULL) return TARN_EARG;
+    if (group >= optimizer->n_groups - 1)
+        return tarn__fail(optimizer->object.manager, TARN_EARG, "%s: group %zu of %zu",
+                          optimizer->family->name, group, optimizer->n_groups - 1);
+    const tarn_status status = check_rate(optimizer, "factor of the learning rate", factor);
+    if (status == TARN_OK) optimizer->groups[group + 1].lr_factor = factor;
+    return status;
+}
+
+int64_t tarn_optimizer_group_of(const tarn_optimizer *optimizer, const tarn_tensor *parameter)
+{
+    if (optimizer == NULL || parameter == NULL) return -1;
+    for (size_t i = 0; i < optimizer->n; i++)
+        if (optimizer->slots[i].parameter == parameter)
+            return (int64_t)optimizer->slots[i].group - 1;
+    return -1;
 }

@@ -4,40 +4,59 @@
 
 #include "nn/optimizer.h"
 
-/* Coefficients. */
-enum { LR, DECAY, MOMENTUM };
+/* Coefficients. The first gradient is not dampened: there FRESH is 1. */
+enum { LR, DECAY, MOMENTUM, FRESH };
 
 #define TARN_KERNELS "nn/sgd.inc"
 #include "ops/for_each_float.h"
 
 static void prepare(const tarn__rates *rates, uint64_t t, double *c)
 {
-    (void)t;
     c[LR] = rates->lr;
     c[DECAY] = rates->weight_decay;
     c[MOMENTUM] = rates->momentum;
+    c[FRESH] = t == 1 ? 1 : 1 - rates->dampening;
 }
 
-static const tarn__optimizer_kind plain = {
-    .name = "sgd", .n_states = 0, .prepare = prepare, .update = { sgd_f32, sgd_f64 }
+static const tarn__optimizer_kind plain = { .prepare = prepare, .update = { sgd_f32, sgd_f64 } };
+
+/* state: v */
+static const tarn__optimizer_kind with_momentum = {
+    .n_states = 1, .prepare = prepare, .update = { sgd_momentum_f32, sgd_momentum_f64 }
 };
 
 /* state: v */
-static const tarn__optimizer_kind with_momentum = { .name = "sgd",
-                                                    .n_states = 1,
-                                                    .prepare = prepare,
-                                                    .update = { sgd_momentum_f32,
-                                                                sgd_momentum_f64 } };
+static const tarn__optimizer_kind nesterov = { .n_states = 1,
+                                               .prepare = prepare,
+                                               .update = { sgd_nesterov_f32, sgd_nesterov_f64 } };
+
+static const tarn__optimizer_kind *choose(const tarn__rates *rates)
+{
+    if (rates->momentum == 0) return &plain;
+    return rates->nesterov ? &nesterov : &with_momentum;
+}
+
+static const tarn__optimizer_family sgd = {
+    .name = "sgd",
+    .numbers = { TARN__NUMBER(lr, 0.01, INFINITY), TARN__NUMBER(momentum, 0, 1),
+                 TARN__NUMBER(weight_decay, 0, INFINITY), TARN__NUMBER(dampening, 0, 1) },
+    .choose = choose
+};
 
 tarn_optimizer *tarn_sgd_create(tarn_module *module, const tarn_sgd_options *options)
 {
     const tarn_sgd_options o = options == NULL ? (tarn_sgd_options){ 0 } : *options;
-    const tarn__rates rates = { .lr = o.lr == 0 ? 0.01 : o.lr,
+    const tarn__rates rates = { .lr = o.lr,
                                 .momentum = o.momentum,
-                                .weight_decay = o.weight_decay };
-    if (!tarn__check_rate(module, "sgd", "lr", rates.lr, INFINITY) ||
-        !tarn__check_rate(module, "sgd", "momentum", rates.momentum, 1) ||
-        !tarn__check_rate(module, "sgd", "weight_decay", rates.weight_decay, INFINITY))
+                                .weight_decay = o.weight_decay,
+                                .dampening = o.dampening,
+                                .nesterov = o.nesterov };
+    if (module != NULL && o.nesterov && (o.momentum <= TARN_ZERO || o.dampening > TARN_ZERO)) {
+        (void)tarn__fail(module->object.manager, TARN_EARG,
+                         "sgd: nesterov with momentum %g and dampening %g; it needs momentum, and "
+                         "no dampening",
+                         o.momentum, o.dampening);
         return NULL;
-    return tarn__optimizer_create(module, rates.momentum == 0 ? &plain : &with_momentum, &rates);
+    }
+    return tarn__optimizer_create(module, &sgd, &rates, o.groups, o.n_groups);
 }
