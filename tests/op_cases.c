@@ -290,16 +290,25 @@ static void print_tally(const char *name, const tally *all)
     print_message("\n");
 }
 
-/* Draws the operands of variant i; returns their elements. */
-static int64_t begin_trial(op_trial *t, const op_case *c, const op_variant *v, int i, uint64_t seed)
+bool op_trial_begin(op_trial *t, const op_case *c, int i, uint64_t seed)
 {
     uint64_t random = seed ^ draw_key(c, i);
+    op_variant v = { .n = 0 };
+    if (!c->variant(i, &v)) return false;
+    *t = (op_trial){ c, i, v, v.n != 0 ? v.n : c->n, { { .n = 0 } } };
+    for (int k = 0; k < t->n; k++) op_array_draw(&t->in[k], c, &v, k, &random);
+    return true;
+}
+
+void op_trial_end(op_trial *t)
+{
+    for (int k = 0; k < t->n; k++) op_array_free(&t->in[k]);
+}
+
+int64_t op_trial_elements(const op_trial *t)
+{
     int64_t elements = 0;
-    *t = (op_trial){ c, i, *v, v->n != 0 ? v->n : c->n, { { .n = 0 } } };
-    for (int k = 0; k < t->n; k++) {
-        op_array_draw(&t->in[k], c, v, k, &random);
-        elements += t->in[k].n;
-    }
+    for (int k = 0; k < t->n; k++) elements += t->in[k].n;
     return elements;
 }
 
@@ -307,14 +316,12 @@ static int64_t begin_trial(op_trial *t, const op_case *c, const op_variant *v, i
 static bool drive_case(tarn_manager *tm, const op_case *c, int64_t most, op_driver *f, tally *all)
 {
     bool explained = false;
-    op_variant v = { .n = 0 };
-    for (int i = 0; c->variant(i, &v); i++, v = (op_variant){ .n = 0 }) {
+    op_trial t;
+    for (int i = 0; op_trial_begin(&t, c, i, all->seed); i++) {
         TARN_SCOPE(tm);
-        op_trial t;
         char text[200];
-        const int64_t elements = begin_trial(&t, c, &v, i, all->seed);
-        op_trial_text = op_case_text(c, &v, text);
-        if (most == 0 || elements <= most) {
+        op_trial_text = op_case_text(c, &t.v, text);
+        if (most == 0 || op_trial_elements(&t) <= most) {
             skipped = NULL;
             const int checks = f(tm, &t);
             if (!tarn_ok(tm)) fail_msg("%s: %s", text, tarn_error_message(tm));
@@ -326,7 +333,7 @@ static bool drive_case(tarn_manager *tm, const op_case *c, int64_t most, op_driv
         } else {
             all->larger++;
         }
-        for (int k = 0; k < t.n; k++) op_array_free(&t.in[k]);
+        op_trial_end(&t);
     }
     return explained;
 }

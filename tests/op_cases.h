@@ -202,6 +202,14 @@ typedef struct op_trial {
     op_array in[OP_OPERANDS];
 } op_trial;
 
+/* Variant i of a row, drawn; false if there are not so many. The draws depend on the operation's
+ * name, the variant's number and the seed. */
+bool op_trial_begin(op_trial *t, const op_case *c, int i, uint64_t seed);
+void op_trial_end(op_trial *t);
+
+/* Elements of all operands. */
+int64_t op_trial_elements(const op_trial *t);
+
 /* The trial that runs now, for messages. */
 extern const char *op_trial_text;
 

@@ -1,0 +1,204 @@
+#!/usr/bin/env python3
+"""Computes what tests/test_golden.c compares with: results and gradients of every operation, by PyTorch.
+
+    tests/golden/make.py build/release/tests/test_golden
+
+runs that program with --inputs, evaluates the trials that it prints in float64, and writes operations.txt beside this
+script. PyTorch 1.13 is what Debian has (python3-torch). A new operation needs an entry in OPERATIONS: a function of its
+operands x and its variant v, whose fields are those of op_variant in op_cases.h.
+"""
+import json
+import os
+import subprocess
+import sys
+from types import SimpleNamespace
+
+os.environ["OPENBLAS_NUM_THREADS"] = "1"
+
+import torch
+import torch.nn.functional as F
+
+torch.set_num_threads(1)
+torch.set_default_dtype(torch.float64)
+
+DTYPES = {"float32": torch.float32, "float64": torch.float64, "int32": torch.int32, "int64": torch.int64,
+          "uint8": torch.uint8}
+
+
+# ---- operations
+
+def every_axis(x, v):
+    return v.axes or list(range(x.dim()))
+
+
+def extreme(reduce):
+    return lambda x, v: reduce(x[0], dim=every_axis(x[0], v), keepdim=bool(v.keep))
+
+
+def total(reduce):
+    """A reduction that means all axes by naming all: of a number without axes there is nothing to reduce."""
+    return lambda x, v: reduce(x[0], every_axis(x[0], v), bool(v.keep)) if x[0].dim() > 0 else x[0].clone()
+
+
+def place(find):
+    """The place of an extreme among the elements of all reduced axes, counted in their order."""
+    def apply(x, v):
+        t = x[0]
+        axes = sorted(a % t.dim() for a in every_axis(t, v))
+        kept = [a for a in range(t.dim()) if a not in axes]
+        rows = t.permute(kept + axes).reshape([t.shape[a] for a in kept] + [-1])
+        y = find(rows, dim=-1)
+        return y.reshape([1 if a in axes else t.shape[a] for a in range(t.dim())]) if v.keep else y
+    return apply
+
+
+def along(t, axis, index):
+    """An index of all axes that takes everything, but `index` along one of them."""
+    return tuple(index if a == axis % t.dim() else slice(None) for a in range(t.dim()))
+
+
+def is_true(x):
+    return x != 0
+
+
+def unary(f):
+    return lambda x, v: f(x[0])
+
+
+def binary(f):
+    return lambda x, v: f(x[0], x[1])
+
+
+def scalar(f):
+    return lambda x, v: f(x[0], v.value)
+
+
+def number(v):
+    return torch.tensor(v)
+
+
+# Rows of one operation that differ in how it is called are a list, in the order of the rows.
+OPERATIONS = {
+    # elementwise
+    "add": binary(lambda a, b: a + b),
+    "sub": binary(lambda a, b: a - b),
+    "mul": binary(lambda a, b: a * b),
+    "div": binary(lambda a, b: a / b),
+    "pow": binary(torch.pow),
+    "maximum": binary(torch.maximum),
+    "minimum": binary(torch.minimum),
+    "add_scalar": [scalar(lambda x, s: x + s), scalar(lambda x, s: x - s)],
+    "rsub_scalar": scalar(lambda x, s: s - x),
+    "mul_scalar": scalar(lambda x, s: x * s),
+    "div_scalar": scalar(lambda x, s: x / s),
+    "rdiv_scalar": scalar(lambda x, s: s / x),
+    "pow_scalar": scalar(torch.pow),
+    "maximum_scalar": scalar(lambda x, s: torch.maximum(x, number(s))),
+    "minimum_scalar": scalar(lambda x, s: torch.minimum(x, number(s))),
+    "neg": unary(torch.neg),
+    "abs": unary(torch.abs),
+    "sign": unary(torch.sign),
+    "exp": unary(torch.exp),
+    "log": unary(torch.log),
+    "sqrt": unary(torch.sqrt),
+    "square": unary(torch.square),
+    "tanh": unary(torch.tanh),
+    "sigmoid": unary(torch.sigmoid),
+    "relu": unary(torch.relu),
+    "leaky_relu": scalar(F.leaky_relu),
+    "equal": binary(torch.eq),
+    "not_equal": binary(torch.ne),
+    "less": binary(torch.lt),
+    "less_equal": binary(torch.le),
+    "greater": binary(torch.gt),
+    "greater_equal": binary(torch.ge),
+    "equal_scalar": scalar(torch.eq),
+    "not_equal_scalar": scalar(torch.ne),
+    "less_scalar": scalar(torch.lt),
+    "less_equal_scalar": scalar(torch.le),
+    "greater_scalar": scalar(torch.gt),
+    "greater_equal_scalar": scalar(torch.ge),
+    "where": lambda x, v: torch.where(is_true(x[0]), x[1], x[2]),
+    "masked_fill": lambda x, v: torch.masked_fill(x[0], is_true(x[1]), v.value),
+
+    # products
+    "matmul": binary(torch.matmul),
+    "affine": lambda x, v: F.linear(*x),
+
+    # reductions
+    "sum": total(torch.sum),
+    "mean": total(torch.mean),
+    "max": extreme(torch.amax),
+    "min": extreme(torch.amin),
+    "argmax": place(torch.argmax),
+    "softmax": lambda x, v: torch.softmax(x[0], v.axis),
+    "log_softmax": lambda x, v: torch.log_softmax(x[0], v.axis),
+
+    # losses
+    "cross_entropy": lambda x, v: F.cross_entropy(x[0], x[1].long()),
+    "bce_with_logits": binary(F.binary_cross_entropy_with_logits),
+    "mse": binary(F.mse_loss),
+
+    # shape
+    "reshape": lambda x, v: x[0].reshape(v.target),
+    "transpose": lambda x, v: x[0].transpose(v.axis, v.axis_b),
+    "slice": lambda x, v: x[0][along(x[0], v.axis, slice(v.start, v.stop))],
+    "expand": lambda x, v: x[0].expand(v.target),
+    "contiguous": unary(torch.clone),
+    "cast": lambda x, v: x[0].to(DTYPES[v.dtype]),
+    "detach": unary(torch.detach),
+}
+
+
+# ---- evaluation
+
+def tensor(a):
+    return torch.tensor(a["data"], dtype=DTYPES[a["dtype"]]).reshape(a["shape"])
+
+
+def function(trial):
+    f = OPERATIONS.get(trial["op"])
+    if f is None:
+        sys.exit(f"make.py: no entry for {trial['op']}")
+    return f[trial["row"]] if isinstance(f, list) else f
+
+
+def text(t):
+    numbers = [t.dim(), *t.shape, *(repr(float(x)) for x in t.detach().reshape(-1))]
+    return " ".join(str(n) for n in numbers)
+
+
+def lines(trial):
+    """The case, its result, and the gradient of each float operand."""
+    x = [tensor(a) for a in trial["in"]]
+    wanted = [i for i, t in enumerate(x) if t.is_floating_point() and trial["gradient"]]
+    for i in wanted:
+        x[i].requires_grad_(True)
+    y = function(trial)(x, SimpleNamespace(**trial))
+    yield f"case {trial['op']} {trial['row']} {trial['variant']} {trial['digest']}"
+    yield f"out {text(y)}"
+    if wanted:
+        gradients = torch.autograd.grad(y, [x[i] for i in wanted], tensor(trial["cotangent"]).to(y.dtype),
+                                        allow_unused=True)
+        for i, g in zip(wanted, gradients):
+            yield f"grad {i} {text(torch.zeros_like(x[i]) if g is None else g)}"
+
+
+def main():
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
+    trials = subprocess.run([sys.argv[1], "--inputs"], check=True, capture_output=True, text=True).stdout.splitlines()
+    file = os.path.join(os.path.dirname(os.path.abspath(__file__)), "operations.txt")
+    version = torch.__version__.split("a")[0]
+    with open(file, "w", encoding="ascii") as out:
+        out.write(f"# made by tests/golden/make.py with PyTorch {version}\n")
+        for trial in trials:
+            try:
+                made = list(lines(json.loads(trial)))
+            except Exception as e:
+                sys.exit(f"make.py: {trial[:200]}: {e}")
+            out.write("\n".join(made) + "\n")
+    print(f"{len(trials)} trials in {os.path.getsize(file)} bytes")
+
+
+main()
