@@ -31,6 +31,13 @@ static tarn_tensor *contiguous_apply(tarn_tensor *const *in, const op_variant *v
     return tarn_contiguous(in[0]);
 }
 
+static tarn_tensor *alias_apply(tarn_tensor *const *in, const op_variant *v)
+{
+    (void)v;
+    return tarn_alias(in[0]);
+}
+
+#define alias_reference same_reference
 #define detach_reference same_reference
 #define contiguous_reference same_reference
 
@@ -242,6 +249,7 @@ static void dropout_reference(const op_array *in, const op_variant *v, op_array 
 
 const op_case op_cases_shape[] = {
     /*  op               operands                          variants      ulps  of gradients */
+    ROW(alias,           1, OF(OP_ANY),                    op_any_shape,          0,   1, OP_LINEAR | OP_ANY_DTYPE),
     ROW(reshape,         1, OF(OP_ANY),                    reshape_variant,       0,   1, OP_LINEAR | OP_ANY_DTYPE | OP_CONTIGUOUS),
     ROW(transpose,       1, OF(OP_ANY),                    transpose_variant,    0,   1, OP_LINEAR | OP_ANY_DTYPE | OP_NO_SCALAR),
     ROW(slice,           1, OF(OP_ANY),                    slice_variant,        0,   1, OP_LINEAR | OP_ANY_DTYPE | OP_NO_SCALAR),

@@ -61,11 +61,74 @@ TARN_API tarn_status tarn_backward(tarn_tensor *loss);
 /* The same with another seed than one, or keeping the graph. NULL options mean every default. */
 TARN_API tarn_status tarn_backward_with(tarn_tensor *loss, const tarn_backward_options *options);
 
-/* ---- gradient check */
+/* ---- gradients of outputs with respect to inputs */
 
-/* What is checked: a function of n tensors that uses no other tensor requiring a gradient and gives
- * the same result when called again. */
+typedef struct tarn_grad_options {
+    tarn_tensor *const *gradients; /* of the outputs, each of its output's shape and type; NULL, or
+                                      a NULL among them: one, for an output of one element */
+    bool keep_graph;               /* keep tape and values for another pass over them */
+    bool create_graph;             /* record the computation of the gradients, so that they can be
+                                      differentiated             in turn; the graph is kept */
+} tarn_grad_options;
+
+/* Stores in gradients[i] the sum over all outputs of d(output)/d(inputs[i]), of the shape and type
+ * of that input: tensors of the open scope. Inputs are leaves or intermediates that require a
+ * gradient; the gradients of leaves (tarn_grad_of) are left alone. An input that no output depends
+ * on has zeros. Without keep_graph, intermediates between inputs and outputs end as with
+ * tarn_backward; inputs and outputs stay readable. NULL options mean every default.
+ *     tarn_grad(TARN_LIST(loss), TARN_LIST(w, b), gradients, &(tarn_grad_options){ .create_graph =
+ * true });
+ * Fails, with every gradient NULL and the error held: as tarn_backward; TARN_ESTATE for an input
+ * that requires no gradient, or where create_graph meets an operation whose gradient cannot be
+ * recorded (the message names it). */
+TARN_API tarn_status tarn_grad(tarn_list outputs, tarn_list inputs, tarn_tensor **gradients,
+                               const tarn_grad_options *options);
+
+/* products[k] = sum over i of d(outputs[k])/d(inputs[i]) tangents[i]: the product of the Jacobian
+ * with a vector, of the shape of outputs[k]. (The product with its transpose is tarn_grad with
+ * `gradients`.) tangents[i] has the shape and type of inputs[i]. It is computed as the derivative
+ * of the transposed product, which is linear in its vector. The graph is kept; it goes with its
+ * scope. Fails as tarn_grad. */
+TARN_API tarn_status tarn_jvp(tarn_list outputs, tarn_list inputs, tarn_tensor *const *tangents,
+                              tarn_tensor **products);
+
+/* products[i] = sum over j of d2(loss)/d(inputs[i])d(inputs[j]) vectors[j]: the product of the
+ * Hessian with a vector, of the shape of inputs[i]. The loss has one element. The graph is kept; it
+ * goes with its scope. Fails as tarn_grad. */
+TARN_API tarn_status tarn_hvp(tarn_tensor *loss, tarn_list inputs, tarn_tensor *const *vectors,
+                              tarn_tensor **products);
+
+/* ---- hooks */
+
+/* What a hook is told: the tensor and its gradient, complete. It may compute, change the elements
+ * of the gradient (tarn_data_mut, tarn_mul_scalar_ ...) and hold it with tarn_retain, but start no
+ * backward pass. An error that it leaves held ends the pass. */
+typedef void (*tarn_gradient_hook)(void *context, tarn_tensor *t, tarn_tensor *gradient);
+
+/* Calls `hook` whenever the gradient of t has been computed: for an intermediate before it is
+ * passed on, for a leaf when the pass has added the last part (with tarn_checkpoint, of each of its
+ * functions). Several hooks are called newest first. Fails: TARN_ESTATE if t requires no gradient;
+ * TARN_EARG; TARN_ENOMEM. */
+TARN_API tarn_status tarn_on_gradient(tarn_tensor *t, tarn_gradient_hook hook, void *context);
+
+/* Removes the hooks of t. */
+TARN_API void tarn_clear_hooks(tarn_tensor *t);
+
+/* ---- computing again instead of keeping */
+
+/* A function of n tensors. */
 typedef tarn_tensor *(*tarn_function)(tarn_tensor *const *inputs, int n, void *context);
+
+/* function(inputs), of which only inputs and output are kept for backward: it runs without being
+ * recorded, and again, recorded, when backward reaches it. It must do the same both times (dropout
+ * layers draw the same again), may use parameters, but no other tensor computed outside from what
+ * requires a gradient, and `context` must be valid until backward. 1 to 5 inputs. Where nothing is
+ * recorded it is the function and no more. Gradients pass by tarn_backward; tarn_grad reaches the
+ * inputs, but no leaf that the function uses besides, and create_graph does not pass.
+ * Fails: NULL with the error held: TARN_EARG, TARN_ENOMEM, whatever the function fails with. */
+TARN_API tarn_tensor *tarn_checkpoint(tarn_function function, tarn_list inputs, void *context);
+
+/* ---- gradient check */
 
 typedef struct tarn_gradcheck_options {
     double step;     /* of the central differences, times max(1, |x|); 0: 1e-5 */
@@ -86,7 +149,8 @@ typedef struct tarn_gradcheck_report {
     int64_t failed;  /* those out of tolerance, NaN included */
 } tarn_gradcheck_report;
 
-/* Compares the gradients of `function` with central differences of sum(v * function(inputs)) for a
+/* Compares the gradients of `function`, which uses no other tensor requiring a gradient and gives
+ * the same result when called again, with central differences of sum(v * function(inputs)) for a
  * random cotangent v, and asks for the same bits from a second backward pass. Inputs are leaves of
  * type F64 that require a gradient (others are passed through); their values are perturbed in turn
  * and restored, their gradients emptied. The report may be NULL. Fails: TARN_ENUMERIC if a

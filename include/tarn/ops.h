@@ -11,6 +11,7 @@
 #ifndef TARN_OPS_H
 #define TARN_OPS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "tarn/export.h"
@@ -171,6 +172,33 @@ TARN_API tarn_tensor *tarn_min(tarn_tensor *x, tarn_axes axes);
  * of the reduced axes, last fastest. I64; no gradient. x of any type. Fails also: TARN_ESHAPE over
  * nothing. */
 TARN_API tarn_tensor *tarn_argmax(tarn_tensor *x, tarn_axes axes);
+
+/* ---- watching operations */
+
+/* From now on every result, forward and backward, is looked at: the first that is not finite is an
+ * error (TARN_ENUMERIC) which names operation, layer, and the ranges of what it was computed from.
+ * It reads each result once more, which slows a step down by about a half; off at first. Fails:
+ * TARN_EARG for NULL. */
+TARN_API tarn_status tarn_check_finite(tarn_manager *tm, bool on);
+
+/* An operation that has just run. What it shows is valid during the call. */
+typedef struct tarn_operation_event {
+    const char *name;  /* such as "matmul" */
+    const char *layer; /* such as linear "l1"; "" outside layers and in backward */
+    bool backward;
+    int n_operands;
+    tarn_tensor *const *operands; /* (n_operands); NULL: absent. In backward their values may have
+                                     been given back */
+    tarn_tensor *result;
+    tarn_tensor *gradient;         /* backward: of the result */
+    tarn_tensor *const *gradients; /* backward: of the operands; NULL: not computed */
+} tarn_operation_event;
+
+typedef void (*tarn_operation_hook)(void *context, const tarn_operation_event *event);
+
+/* Calls `hook` after every operation of the manager, forward and backward; NULL ends that. It may
+ * read, but not run operations. Fails: TARN_EARG for NULL. */
+TARN_API tarn_status tarn_on_operation(tarn_manager *tm, tarn_operation_hook hook, void *context);
 
 TARN_END_DECLS
 

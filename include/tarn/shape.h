@@ -24,6 +24,8 @@ TARN_API tarn_tensor *tarn_transpose(tarn_tensor *x, int axis_a, int axis_b);
 TARN_API tarn_tensor *tarn_slice(tarn_tensor *x, int axis, int64_t start, int64_t stop);
 /* Axes of size 1, and new ones in front, repeated to `shape` without a copy. */
 TARN_API tarn_tensor *tarn_expand(tarn_tensor *x, tarn_shape shape);
+/* The same elements by another handle: its gradient can be asked for apart (tarn_grad). */
+TARN_API tarn_tensor *tarn_alias(tarn_tensor *x);
 /* The same elements, but no gradient passes. */
 TARN_API tarn_tensor *tarn_detach(tarn_tensor *x);
 

@@ -34,6 +34,15 @@ typedef struct tarn_shape {
                    { __VA_ARGS__ } })
 #define TARN_SCALAR ((tarn_shape){ 0, { 0 } })
 
+/* Several tensors: TARN_LIST(a, b), valid in the block in which it stands. */
+typedef struct tarn_list {
+    int n;
+    tarn_tensor *const *items; /* (n) */
+} tarn_list;
+#define TARN_LIST(...)                                                                   \
+    ((tarn_list){ (int)(sizeof((tarn_tensor *const[]){ __VA_ARGS__ }) / sizeof(void *)), \
+                  (tarn_tensor *const[]){ __VA_ARGS__ } })
+
 /* ---- factories */
 
 /* Every element zero. Memory known to be zero is not written. */

@@ -2,6 +2,7 @@
  * tape.c - recording, and forgetting with the scope. */
 #include "autograd/tape.h"
 
+#include "autograd/checkpoint.h"
 #include "core/assert.h"
 
 void tarn__node_unsave(tarn__node *node)
@@ -26,6 +27,7 @@ void tarn__node_free(tarn__tape *tape, tarn__node *node)
     for (int i = 0; i < TARN__MAX_OPERANDS; i++)
         if (node->in[i] != NULL) tarn__unref(node->in[i]);
     if (node->dout != NULL) tarn__unref(node->dout);
+    if (node->segment != NULL) tarn__segment_free(node->out->manager, node->segment);
     tarn__unref(node->out);
     tarn__slab_give(&tape->nodes, node);
 }
@@ -54,6 +56,7 @@ static tarn_status record(const tarn__call *call)
     node->op = op;
     node->out = out;
     node->dout = NULL;
+    node->segment = NULL;
     node->pass = 0;
     note_wanted(node, op, in);
     if (call->attr != NULL) node->attr = *call->attr;
@@ -149,3 +152,18 @@ tarn__tape *tarn__tape_of(tarn_manager *tm)
     tm->recorder = &tape_recorder;
     return tape;
 }
+
+tarn_status tarn__tape_enter(tarn_manager *tm, const char *caller)
+{
+    tarn__tape *tape = tm->tape;
+    if (tape->running)
+        return tarn__fail(
+            tm, TARN_ESTATE,
+            "%s: called inside another pass: a hook, or a function that is run again, "
+            "may compute but not differentiate",
+            caller);
+    tape->running = true;
+    return TARN_OK;
+}
+
+void tarn__tape_leave(tarn_manager *tm) { ((tarn__tape *)tm->tape)->running = false; }

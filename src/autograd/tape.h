@@ -23,7 +23,9 @@ typedef struct tarn__node {
     uint32_t tag;      /* of gradients of the output */
     uint32_t versions[TARN__MAX_OPERANDS + 1]; /* of what is saved; the last is the output's */
     uint8_t saved;                             /* TARN__USES_* bits */
-    uint8_t wanted; /* bit i: operand i required a gradient when this was recorded */
+    bool runs;                     /* in that pass: gradients of operands are computed */
+    struct tarn__segment *segment; /* owned: what runs again in backward; or NULL */
+    uint8_t wanted;                /* bit i: operand i required a gradient when this was recorded */
     tarn__attr attr;
 } tarn__node;
 
@@ -36,10 +38,16 @@ typedef struct tarn__tape {
     tarn__node *orphans; /* nodes to be freed, linked through next_orphan */
     bool draining;       /* they are being freed */
     bool finishing;      /* a backward pass is freeing all that it reached */
+    bool running;        /* a pass asked for from outside is at work */
 } tarn__tape;
 
 /* The manager's tape, made and installed at the first call; NULL with TARN_ENOMEM held. */
 tarn__tape *tarn__tape_of(tarn_manager *tm);
+
+/* Begins a pass asked for from outside, of which there is one at a time: TARN_ESTATE, for a hook
+ * that asks for another. */
+tarn_status tarn__tape_enter(tarn_manager *tm, const char *caller);
+void tarn__tape_leave(tarn_manager *tm);
 
 /* What node saved for bit i (operand i; TARN__MAX_OPERANDS: the output). */
 static inline tarn_tensor *tarn__node_tensor(const tarn__node *node, int i)

@@ -20,6 +20,8 @@ typedef struct tarn__frame {
 /* What the tape does for operations and scopes. Installed by the tape when the first leaf is made;
  * until then nothing is recorded. */
 struct tarn__call;
+struct tarn__draws;
+struct tarn_operation_event;
 typedef struct tarn__recorder {
     /* Records a call that is done. On failure (memory) nothing is recorded and the error is held.
      */
@@ -95,6 +97,12 @@ struct tarn_manager {
     tarn__open_phase open_phases[TARN__MAX_PHASES];
     uint32_t phase_depth, phase_serial;
     tarn__steady steady;
+
+    unsigned watch; /* TARN__WATCH_* bits of ops/watch.h: who looks at every operation */
+    void (*on_operation)(void *context, const struct tarn_operation_event *event);
+    void *operation_context;
+    struct tarn__draws *draws; /* noted or repeated now; NULL outside tarn_checkpoint */
+    bool replaying;            /* a function of tarn_checkpoint runs for the second time */
 
     uint64_t seed;
     uint64_t n_modules; /* root modules made so far: each tree's creation number */

@@ -38,7 +38,9 @@ static tarn_tensor *complete(tarn_tensor *t, tarn__storage *storage, void *data)
     t->grad_state = TARN__GRAD_EMPTY;
     t->prev = t->next = NULL;
     t->node = NULL;
+    t->target = 0;
     t->grad = NULL;
+    t->hooks = NULL;
     t->name = NULL;
     t->sequence = ++t->manager->sequence;
     storage->refs++;
@@ -159,11 +161,21 @@ void tarn__unref(tarn_tensor *t)
     tarn_manager *tm = t->manager;
     let_storage_go(t);
     if (t->grad != NULL) tarn__tensor_end(t->grad, TARN__ENDED_BY_RELEASE);
+    if (t->hooks != NULL) tarn__hooks_end(t);
     if (t->name != NULL) tarn__slab_give(&tm->names, t->name);
     if (t->ended_by == TARN__ALIVE) t->ended_by = TARN__ENDED_BY_RELEASE;
     t->name = NULL; /* a stale handle may still be asked who ended it */
     if (tm->reuse_handles) tarn__slab_give(&tm->tensors, t);
     else tm->tensors.taken--; /* full checking: the slot stays, so that whoever asks is told */
+}
+
+void tarn__hooks_end(tarn_tensor *t)
+{
+    while (t->hooks != NULL) {
+        tarn__hook *hook = t->hooks;
+        t->hooks = hook->next;
+        tarn__records_free(t->manager->pool, hook, sizeof(*hook));
+    }
 }
 
 void tarn__tensor_spend(tarn_tensor *t)

@@ -60,6 +60,15 @@ enum { TARN__TENSOR_NAME_BYTES = 64 }; /* with the final NUL */
 
 struct tarn__node;
 
+/* Something to be called when the gradient of a tensor is complete. The first of a tensor's holds
+ * last_use for all. */
+typedef struct tarn__hook {
+    struct tarn__hook *next;
+    void (*call)(void *context, tarn_tensor *t, tarn_tensor *gradient);
+    void *context;
+    const struct tarn__node *last_use; /* of a leaf: the last node of the running pass that adds */
+} tarn__hook;
+
 struct tarn_tensor {
     void *data;             /* first element; NULL once the storage was let go */
     tarn__storage *storage; /* shared; NULL once let go */
@@ -75,11 +84,13 @@ struct tarn_tensor {
     bool requires_grad;
     bool graph_freed;   /* the operation that made it has left the tape */
     uint8_t grad_state; /* a tarn__grad_state, of a leaf */
+    uint32_t target;    /* in a pass that is asked for this tensor's gradient: its number from 1 */
 
     tarn_tensor *prev, *next; /* in the list of its scope, or of retained handles */
     struct tarn__node
         *node;         /* the recorded operation that made it; NULL for leaves and constants */
     tarn_tensor *grad; /* of a leaf: owned, or NULL until the first backward */
+    tarn__hook *hooks; /* owned */
     char *name;        /* owned: a record of 64 bytes, or NULL */
     uint64_t sequence; /* the manager's handles made up to this one */
     bool frozen;       /* may be read from every thread: nothing here changes any more */
@@ -175,6 +186,9 @@ void tarn__tensor_end(tarn_tensor *t, tarn__ended_by by);
 /* Marks the handle as ended but leaves it in its scope, so that a later read is an error that can
  * say why. */
 void tarn__tensor_spend(tarn_tensor *t);
+
+/* Forgets the hooks of a tensor. */
+void tarn__hooks_end(tarn_tensor *t);
 
 /* One operation that had saved the elements no longer needs them. */
 void tarn__unsave(tarn_tensor *t);

@@ -7,6 +7,7 @@
 
 #include <tarn/functional.h>
 
+#include "core/draws.h"
 #include "core/random.h"
 #include "core/size.h"
 #include "nn/layer.h"
@@ -82,11 +83,12 @@ tarn_tensor *tarn_dropout_forward(const tarn_dropout_layer *layer, tarn_tensor *
     tarn_module *module = layer->module;
     if (x == NULL) return tarn__without_input(module);
     if (!module->training || layer->p == 0) return x;
-    const uint64_t stream = tarn__random_key(module->key, module->calls);
+    uint64_t stream;
+    if (!tarn__draw(x->manager, tarn__random_key(module->key, module->calls), &stream)) return NULL;
     const tarn__outside before = tarn__enter_layer(x->manager, module);
     tarn_tensor *y = tarn_dropout(x, layer->p, stream);
     tarn__leave_layer(x->manager, before);
-    if (y != NULL) module->calls++;
+    if (y != NULL && !x->manager->replaying) module->calls++;
     return y;
 }
 

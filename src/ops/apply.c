@@ -5,6 +5,7 @@
 
 #include "core/assert.h"
 #include "ops/op.h"
+#include "ops/watch.h"
 
 /* ---- errors */
 
@@ -225,6 +226,10 @@ static tarn_tensor *run_call(tarn__call *call)
     const bool recorded = wants_record(call, out->layout.dtype);
     if (call->op->is_view) call->out = tarn__tensor_complete_view(out, call->in[0], offset);
     else (void)run(call, out, recorded);
+    if (call->out != NULL && call->manager->watch != 0 && tarn__watch_forward(call) != TARN_OK) {
+        tarn__unref(call->out);
+        call->out = NULL;
+    }
     if (call->out != NULL && recorded && call->manager->recorder->record(call) != TARN_OK) {
         tarn__unref(call->out);
         call->out = NULL;

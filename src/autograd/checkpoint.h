@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT
+ * checkpoint.h - parts of a computation that are run again in backward instead of being kept. */
+#ifndef TARN_AUTOGRAD_CHECKPOINT_H
+#define TARN_AUTOGRAD_CHECKPOINT_H
+
+#include "autograd/tape.h"
+
+/* What a node of tarn_checkpoint runs again. */
+typedef struct tarn__segment tarn__segment;
+
+/* Runs it again, recorded, and passes call->dout through what it recorded: to call->din, and to the
+ * leaves that the function used. */
+tarn_status tarn__segment_backward(const tarn__call *call, const tarn__node *node);
+
+void tarn__segment_free(tarn_manager *tm, tarn__segment *segment);
+
+/* A pass from one output, whose operations were recorded inside another pass, to the leaves. */
+tarn_status tarn__backward_segment(tarn_tensor *output, tarn_tensor *seed);
+
+#endif

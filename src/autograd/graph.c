@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: MIT
+ * graph.c - a pass that computes gradients by operations, which are recorded in turn: gradients
+ * that can themselves be differentiated. */
+#include "autograd/pass.h"
+#include "core/assert.h"
+
+/* ---- gradients of one node */
+
+/* g, summed over the axes along which the operand of layout x was repeated. */
+static tarn_tensor *sum_to(tarn_tensor *g, const tarn__layout *x)
+{
+    tarn_axes axes = { .keep = 1 };
+    tarn_shape shape = { .ndim = x->ndim };
+    if (g == NULL || tarn__same_shape(&g->layout, x)) return g;
+    const int extra = g->layout.ndim - x->ndim;
+    for (int axis = 0; axis < x->ndim; axis++) shape.dims[axis] = x->dims[axis];
+    for (int axis = 0; axis < g->layout.ndim; axis++)
+        if (axis < extra || x->dims[axis - extra] != g->layout.dims[axis])
+            axes.axis[axes.n++] = axis;
+    if (axes.n > 0) g = tarn_sum(g, axes);
+    return tarn_reshape(g, shape);
+}
+
+/* The gradients of a node whose operation says what it is composed of: those of the composition,
+ * each operand standing for itself. The references belong to the caller. */
+static tarn_status composed(const tarn__call *call, const tarn__pass *outer, const tarn__node *node,
+                            tarn_tensor **gradients)
+{
+    tarn__call copy = *call;
+    tarn_tensor *aliases[TARN__MAX_OPERANDS], *arrived[TARN__MAX_OPERANDS] = { NULL };
+    tarn_list targets = { 0, aliases };
+    int operand[TARN__MAX_OPERANDS];
+    for (int i = 0; i < node->op->arity; i++) {
+        tarn_tensor *t = node->in[i];
+        if (t == NULL || !t->requires_grad) continue;
+        const bool wanted = tarn__gets_gradient(outer, node, i);
+        copy.in[i] = wanted ? tarn_alias(t) : tarn_detach(t);
+        if (copy.in[i] == NULL) return tarn_error_code(call->manager);
+        if (!wanted) continue;
+        copy.in[i]->target = (uint32_t)targets.n + 1;
+        operand[targets.n] = i;
+        aliases[targets.n++] = copy.in[i];
+    }
+    tarn_tensor *y = node->op->compose(&copy);
+    if (y == NULL) return tarn_error_code(call->manager);
+    TARN_ASSERT(tarn__same_shape(&y->layout, &call->out->layout));
+    if (y->node == NULL) return TARN_OK; /* no gradient goes through it */
+    tarn__pass p = { .tm = call->manager,
+                     .name = outer->name,
+                     .keep_graph = true,
+                     .independent = true,
+                     .targets = &targets,
+                     .gradients = arrived };
+    tarn_status status = TARN_OK;
+    if (y->target != 0) { /* the composition is an operand itself */
+        arrived[y->target - 1] = call->dout;
+        tarn__ref(call->dout);
+    } else {
+        status = tarn__pass_mark(&p, &TARN_LIST(y));
+        if (status == TARN_OK && p.last != NULL) {
+            y->node->dout = call->dout;
+            tarn__ref(call->dout);
+            status = tarn__pass_run_graph(&p);
+        }
+    }
+    for (int k = 0; k < targets.n; k++) {
+        aliases[k]->target = 0;
+        gradients[operand[k]] = arrived[k];
+    }
+    return status;
+}
+
+/* ---- one node */
+
+/* Adds a gradient that arrives to what is there; the sum is owned, g is not. */
+static tarn_status add_to(tarn_tensor **sum, tarn_tensor *g)
+{
+    tarn_tensor *total = *sum == NULL ? g : tarn_add(*sum, g);
+    if (total == NULL) return tarn_error_code(g->manager);
+    tarn__ref(total);
+    if (*sum != NULL) tarn__unref(*sum);
+    *sum = total;
+    return TARN_OK;
+}
+
+/* Gives the gradient of an operand to the node that made it, or to the target that it is. */
+static tarn_status deliver(const tarn__pass *p, tarn_tensor *t, tarn_tensor *g)
+{
+    g = sum_to(g, &t->layout);
+    if (g == NULL) return tarn_error_code(p->tm);
+    const bool goes_on = t->node != NULL && !(p->independent && t->target != 0);
+    if (goes_on) return add_to(&t->node->dout, g);
+    TARN_ASSERT(t->target != 0);
+    return add_to(&p->gradients[t->target - 1], g);
+}
+
+static tarn_status no_second(const tarn__pass *p, const tarn__node *node)
+{
+    return tarn__fail(
+        p->tm, TARN_ESTATE, "%s: %s has no gradient that can be recorded (create_graph)%s", p->name,
+        node->op->name, node->segment != NULL ? ": compute this part without tarn_checkpoint" : "");
+}
+
+static tarn_status run_node(const tarn__pass *p, tarn__node *node)
+{
+    const tarn__op *op = node->op;
+    tarn_tensor *gradients[TARN__MAX_OPERANDS] = { NULL };
+    tarn__call call = { .op = op,
+                        .manager = p->tm,
+                        .attr = &node->attr,
+                        .out = node->out,
+                        .aux = node->aux,
+                        .dout = node->dout };
+    tarn_status status = TARN_OK;
+    for (int i = 0; i < op->arity; i++) call.in[i] = node->in[i];
+    if (op->graph == NULL && op->compose == NULL) return no_second(p, node);
+    if (op->graph == NULL) status = composed(&call, p, node, gradients);
+    for (int i = 0; i < op->arity && status == TARN_OK; i++) {
+        if (!tarn__gets_gradient(p, node, i)) continue;
+        tarn_tensor *g = op->graph != NULL ? op->graph(&call, i) : gradients[i];
+        if (g != NULL) status = deliver(p, node->in[i], g);
+        else status = tarn_error_code(p->tm);
+    }
+    for (int i = 0; i < op->arity; i++)
+        if (gradients[i] != NULL) tarn__unref(gradients[i]);
+    return status;
+}
+
+/* ---- the pass */
+
+/* The node's turn has come: the gradient of its output is complete. */
+static tarn_status arrive(const tarn__pass *p, tarn__node *node)
+{
+    tarn_tensor *t = node->out;
+    if (t->hooks != NULL) {
+        const tarn_status status = tarn__pass_call_hooks(t, node->dout, true);
+        if (status != TARN_OK) return status;
+    }
+    if (t->target != 0) {
+        const tarn_status status = add_to(&p->gradients[t->target - 1], node->dout);
+        if (status != TARN_OK) return status;
+    }
+    return node->runs ? run_node(p, node) : TARN_OK;
+}
+
+tarn_status tarn__pass_run_graph(const tarn__pass *p)
+{
+    tarn_status status = TARN_OK;
+    for (tarn__node *node = p->last; node != NULL && status == TARN_OK;
+         node = tarn__pass_before(p, node)) {
+        if (node->pass != p->id || node->dout == NULL) continue;
+        const char *label = p->tm->label;
+        p->tm->label = NULL;
+        status = arrive(p, node);
+        p->tm->label = label;
+        tarn__unref(node->dout);
+        node->dout = NULL;
+    }
+    tarn__pass_finish(p, true);
+    return status;
+}

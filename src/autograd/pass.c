@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: MIT
+ * pass.c - what every pass does before it runs: marks, checks, seeds. */
+#include "autograd/pass.h"
+
+#include "core/assert.h"
+
+static bool reached(const tarn__pass *p, const tarn__node *node) { return node->pass == p->id; }
+
+/* ---- marks */
+
+/* Checks what the node saved, and notes that this pass will read it. */
+static tarn_status check_saved(const tarn__pass *p, const tarn__node *node)
+{
+    for (int i = 0; i <= TARN__MAX_OPERANDS; i++) {
+        if ((node->saved >> i & 1) == 0) continue;
+        const tarn_tensor *t = tarn__node_tensor(node, i);
+        t->storage->saved_in = p->id;
+        if (t->storage->version == node->versions[i]) continue;
+        char text[TARN__DESCRIPTION_BYTES];
+        return tarn__fail(t->manager, TARN_ESTATE,
+                          "%s: %s %s, which %s saved for backward, was changed since: "
+                          "change it after %s, or change a copy",
+                          p->name, i < TARN__MAX_OPERANDS ? node->op->operands[i] : "result",
+                          tarn__describe(t, text), node->op->name, p->name);
+    }
+    return TARN_OK;
+}
+
+tarn_status tarn__pass_check_freed(const tarn__pass *p, const tarn_tensor *t)
+{
+    if (t->node != NULL || !t->graph_freed) return TARN_OK;
+    char text[TARN__DESCRIPTION_BYTES];
+    return tarn__fail(t->manager, TARN_ESTATE,
+                      "%s: the operations that computed %s were released by an earlier "
+                      "pass: set keep_graph in that pass, or add the losses before one pass",
+                      p->name, tarn__describe(t, text));
+}
+
+static void mark_reached(tarn__pass *p, tarn__node *node)
+{
+    node->pass = p->id;
+    node->runs = p->targets == NULL;
+    if (p->first == NULL || node->position < p->first->position) p->first = node;
+    if (p->last == NULL || node->position > p->last->position) p->last = node;
+}
+
+static tarn_status mark_operands(tarn__pass *p, const tarn__node *node)
+{
+    for (int i = 0; i < node->op->arity; i++) {
+        const tarn_tensor *t = node->in[i];
+        if (t == NULL || (p->independent && t->target != 0)) continue;
+        if ((node->wanted >> i & 1) != 0 && tarn__pass_check_freed(p, t) != TARN_OK)
+            return TARN_ESTATE;
+        if (t->node != NULL && !reached(p, t->node)) mark_reached(p, t->node);
+    }
+    return TARN_OK;
+}
+
+/* Of the reached nodes, oldest first, those run that lead to a target. */
+static void mark_runs(const tarn__pass *p)
+{
+    for (tarn__node *node = p->first; node != NULL; node = node == p->last ? NULL : node->next) {
+        if (!reached(p, node)) continue;
+        for (int i = 0; i < node->op->arity && !node->runs; i++)
+            if (node->in[i] != NULL) node->runs = tarn__gets_gradient(p, node, i);
+    }
+}
+
+/* The pass may not write a gradient that it also reads. The oldest node that uses a leaf with hooks
+ * is noted: after it the gradient is complete. */
+static tarn_status check_leaves(const tarn__pass *p, tarn__node *node)
+{
+    for (int i = 0; i < node->op->arity; i++) {
+        tarn_tensor *t = node->in[i];
+        if (t == NULL || t->node != NULL || !tarn__gets_gradient(p, node, i)) continue;
+        if (t->hooks != NULL) t->hooks->last_use = node;
+        if (p->targets != NULL || t->grad == NULL || t->grad->storage->saved_in != p->id) continue;
+        char text[TARN__DESCRIPTION_BYTES];
+        return tarn__fail(t->manager, TARN_ESTATE,
+                          "%s: the loss depends on the gradient of %s, to which this pass would "
+                          "add: compute with a copy of it, such as tarn_add_scalar(g, 0)",
+                          p->name, tarn__describe(t, text));
+    }
+    return TARN_OK;
+}
+
+tarn_status tarn__pass_mark(tarn__pass *p, const tarn_list *outputs)
+{
+    tarn_status status = TARN_OK;
+    p->tape = p->tm->tape;
+    p->id = ++p->tape->pass;
+    p->first = p->last = NULL;
+    for (int i = 0; i < outputs->n; i++) {
+        const tarn_tensor *t = outputs->items[i];
+        if (t->node != NULL && !(p->independent && t->target != 0)) mark_reached(p, t->node);
+    }
+    for (tarn__node *n = p->last; n != NULL && status == TARN_OK; n = tarn__pass_before(p, n)) {
+        if (!reached(p, n)) continue;
+        status = mark_operands(p, n);
+    }
+    if (status == TARN_OK && p->targets != NULL) mark_runs(p);
+    for (tarn__node *n = p->last; n != NULL && status == TARN_OK; n = tarn__pass_before(p, n))
+        if (tarn__pass_runs(p, n)) status = check_saved(p, n);
+    for (tarn__node *n = p->last; n != NULL && status == TARN_OK; n = tarn__pass_before(p, n))
+        if (tarn__pass_runs(p, n)) status = check_leaves(p, n);
+    return status;
+}
+
+/* ---- seeds */
+
+tarn_status tarn__pass_check_seed(const tarn__pass *p, const tarn_tensor *output,
+                                  const tarn_tensor *seed)
+{
+    char text[TARN__DESCRIPTION_BYTES], other[TARN__DESCRIPTION_BYTES];
+    tarn_manager *tm = output->manager;
+    if (seed == NULL && output->layout.numel == 1) return TARN_OK;
+    if (seed == NULL)
+        return tarn__fail(tm, TARN_ESHAPE,
+                          "%s: the loss %s has %lld elements: reduce it to one "
+                          "(tarn_mean), or give a gradient of its shape",
+                          p->name, tarn__describe(output, text), (long long)output->layout.numel);
+    if (seed->manager != tm)
+        return tarn__fail(tm, TARN_ESTATE,
+                          "%s: the gradient belongs to another manager than the loss", p->name);
+    if (!tarn__readable(seed, p->name)) return TARN_ESTALE;
+    const bool same_type = seed->layout.dtype == output->layout.dtype;
+    if (same_type && tarn__same_shape(&seed->layout, &output->layout)) return TARN_OK;
+    return tarn__fail(
+        tm, same_type ? TARN_ESHAPE : TARN_EDTYPE, "%s: the gradient is %s %s, the loss %s %s",
+        p->name, tarn_dtype_name((tarn_dtype)seed->layout.dtype), tarn__describe(seed, other),
+        tarn_dtype_name((tarn_dtype)output->layout.dtype), tarn__describe(output, text));
+}
+
+tarn_tensor *tarn__pass_make_seed(const tarn_tensor *output, tarn_tensor *seed)
+{
+    tarn__layout layout = output->layout;
+    if (tarn__layout_pack(&layout) != TARN_OK) return NULL;
+    const uint32_t tag = tarn__tag_like(output, TARN_KIND_GRADIENT);
+    tarn_tensor *t = tarn__tensor_new_tagged(output->manager, &layout, TARN_UNINITIALIZED, tag);
+    if (t == NULL || output->manager->dry) return t;
+    if (seed != NULL) {
+        tarn__materialize(seed);
+        tarn__copy_strided(t, seed);
+    } else if (layout.dtype == TARN_F64) {
+        *(double *)t->data = 1;
+    } else {
+        *(float *)t->data = 1;
+    }
+    return t;
+}
+
+/* ---- the end */
+
+void tarn__pass_finish(const tarn__pass *p, bool keep)
+{
+    p->tape->finishing = true;
+    for (tarn__node *node = p->last, *next; node != NULL; node = next) {
+        next = tarn__pass_before(p, node);
+        if (!reached(p, node)) continue;
+        if (node->dout != NULL) tarn__unref(node->dout);
+        node->dout = NULL;
+        if (!keep && node->runs) tarn__node_free(p->tape, node);
+    }
+    p->tape->finishing = false;
+}
+
+/* ---- hooks */
+
+tarn_status tarn__pass_call_hooks(tarn_tensor *t, tarn_tensor *gradient, bool record)
+{
+    tarn_manager *tm = t->manager;
+    const uint8_t owner = gradient->owner;
+    if (owner == TARN__OWNER_NONE) gradient->owner = TARN__OWNER_OBJECT;
+    tarn_scope scope = record ? (tarn_scope){ 0 } : tarn_no_grad_begin(tm);
+    tarn__materialize(gradient);
+    for (tarn__hook *hook = t->hooks; hook != NULL && tarn_ok(tm); hook = hook->next)
+        hook->call(hook->context, t, gradient);
+    tarn_scope_end(scope);
+    if (owner != TARN__OWNER_NONE) return tm->error;
+    if (gradient->retains == 0) gradient->owner = TARN__OWNER_NONE;
+    else { /* the hook keeps it: from now on as a handle of its own */ tarn__ref(gradient);
+        tarn__tensor_end(gradient, TARN__ENDED_BY_OWNER);
+    }
+    return tm->error;
+}
