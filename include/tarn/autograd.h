@@ -154,7 +154,9 @@ typedef struct tarn_gradcheck_report {
  * random cotangent v, and asks for the same bits from a second backward pass. Inputs are leaves of
  * type F64 that require a gradient (others are passed through); their values are perturbed in turn
  * and restored, their gradients emptied. The report may be NULL. Fails: TARN_ENUMERIC if a
- * derivative is out of tolerance, with the report telling which; any error of the function. */
+ * derivative is out of tolerance, with the report telling which; any error of the function. (A
+ * function that returns what tarn_grad gives with create_graph has its second derivatives checked.)
+ */
 TARN_API tarn_status tarn_gradcheck(tarn_function function, tarn_tensor *const *inputs, int n,
                                     void *context, const tarn_gradcheck_options *options,
                                     tarn_gradcheck_report *report);

@@ -173,6 +173,30 @@ TARN_API tarn_tensor *tarn_min(tarn_tensor *x, tarn_axes axes);
  * nothing. */
 TARN_API tarn_tensor *tarn_argmax(tarn_tensor *x, tarn_axes axes);
 
+/* ---- in place: the result overwrites x, and x is returned
+ *
+ * In a computation that is recorded this saves memory where nothing needs the values before: x then
+ * stands for the result, and its gradient passes on to what made it. Refused (TARN_ESTATE, with
+ * nothing changed and the reason in the message) where a gradient would come out wrong: x is a
+ * leaf, was saved by a recorded operation (as the result of tanh is), is an operand of one, shares
+ * its memory with another tensor, or the operation's own gradient reads x. Inside TARN_NO_GRAD
+ * parameters can be changed, too, and views: their elements change in the tensor that they show.
+ * Refused always: frozen and expanded tensors. The result must have the shape of x (TARN_ESHAPE).
+ */
+
+TARN_API tarn_tensor *tarn_add_(tarn_tensor *x, tarn_tensor *b);
+TARN_API tarn_tensor *tarn_sub_(tarn_tensor *x, tarn_tensor *b);
+TARN_API tarn_tensor *tarn_mul_(tarn_tensor *x, tarn_tensor *b);
+TARN_API tarn_tensor *tarn_div_(tarn_tensor *x, tarn_tensor *b);
+TARN_API tarn_tensor *tarn_add_scalar_(tarn_tensor *x, double s);
+TARN_API tarn_tensor *tarn_mul_scalar_(tarn_tensor *x, double s);
+TARN_API tarn_tensor *tarn_neg_(tarn_tensor *x);
+TARN_API tarn_tensor *tarn_exp_(tarn_tensor *x);
+TARN_API tarn_tensor *tarn_sqrt_(tarn_tensor *x);
+TARN_API tarn_tensor *tarn_tanh_(tarn_tensor *x);
+TARN_API tarn_tensor *tarn_sigmoid_(tarn_tensor *x);
+TARN_API tarn_tensor *tarn_relu_(tarn_tensor *x);
+
 /* ---- watching operations */
 
 /* From now on every result, forward and backward, is looked at: the first that is not finite is an

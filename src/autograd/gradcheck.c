@@ -78,7 +78,7 @@ static tarn_status differentiate(const check *c)
  * is taken element by element before it is summed, so that large results do not drown it. */
 static tarn_status difference(const check *c, tarn_tensor *input, double *x, double *out)
 {
-    TARN_NO_GRAD(c->tm);
+    TARN_SCOPE(c->tm); /* recorded, since the function may itself differentiate */
     const double at = *x, h = c->options.step * fmax(1.0, fabs(at));
     const double high = at + h, low = at - h;
     *x = high;

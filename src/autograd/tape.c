@@ -87,6 +87,35 @@ static tarn_status record(const tarn__call *call)
     return TARN_OK;
 }
 
+/* The handle x becomes the result of the call. Another, on no memory, takes its place as the result
+ * of the operation that made it, and as the operand. */
+static tarn_status record_in_place(tarn__call *call)
+{
+    tarn_tensor *x = call->out;
+    tarn_tensor *old = tarn__tensor_view(x, &x->layout, 0);
+    if (old == NULL) return tarn_error_code(call->manager);
+    tarn__tensor_spend(old);
+    old->requires_grad = x->requires_grad;
+    old->graph_freed = x->graph_freed;
+    for (int i = 0; i < call->op->arity; i++)
+        if (call->in[i] == x) call->in[i] = old;
+    tarn__node *made_by = x->node;
+    const tarn_status status = record(call); /* sets x->node */
+    if (status == TARN_OK) {
+        old->node = made_by;
+        old->hooks = x->hooks;
+        x->hooks = NULL;
+        x->graph_freed = false;
+    }
+    if (status == TARN_OK && made_by != NULL) {
+        made_by->out = old;
+        tarn__ref(old);
+        x->refs--;
+    }
+    tarn__unref(old);
+    return status;
+}
+
 /* A node whose output only the node itself refers to cannot be reached by any backward pass.
  * Freeing it may orphan others in turn; a list instead of a recursion keeps the C stack flat. */
 static void orphan(tarn_tensor *out)
@@ -132,6 +161,7 @@ static void destroy(tarn_manager *tm)
 
 static const tarn__recorder tape_recorder = {
     .record = record,
+    .record_in_place = record_in_place,
     .mark = mark,
     .truncate = truncate,
     .orphan = orphan,

@@ -26,6 +26,8 @@ typedef struct tarn__recorder {
     /* Records a call that is done. On failure (memory) nothing is recorded and the error is held.
      */
     tarn_status (*record)(const struct tarn__call *call);
+    /* The same of a call that writes into its operand 0, call->out, which becomes its result. */
+    tarn_status (*record_in_place)(struct tarn__call *call);
     uint64_t (*mark)(const tarn_manager *tm);
     /* Forgets what was recorded after `mark`, unless something it computed now belongs to a scope
      * above `depth`. */

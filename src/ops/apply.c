@@ -4,7 +4,7 @@
 #include <stdio.h>
 
 #include "core/assert.h"
-#include "ops/op.h"
+#include "ops/apply.h"
 #include "ops/watch.h"
 
 /* ---- errors */
@@ -67,7 +67,7 @@ static tarn_status check_dtypes(const tarn__call *call)
     return TARN_OK;
 }
 
-static tarn_status check_operands(const tarn__call *call)
+tarn_status tarn__call_check(const tarn__call *call)
 {
     const tarn__op *op = call->op;
     const char *label = call->manager->label;
@@ -124,9 +124,7 @@ tarn_tensor *tarn__prepare_operand(const tarn__op *op, tarn_tensor *t)
     return copy;
 }
 
-/* A tensor of the manager's that nobody owns, of a layout without strides yet. NULL with the error
- * held. */
-static tarn_tensor *new_internal(const tarn__call *call, tarn__layout *layout, tarn_kind kind)
+tarn_tensor *tarn__call_new_tensor(const tarn__call *call, tarn__layout *layout, tarn_kind kind)
 {
     const tarn_status status = tarn__layout_pack(layout);
     if (status != TARN_OK) {
@@ -147,7 +145,7 @@ tarn_status tarn__take_scratch(tarn__call *call)
     if (bytes > INT64_MAX)
         return tarn__call_fail(call, TARN_EOVERFLOW, "there would be too many bytes to work with");
     layout.dims[0] = (int64_t)bytes;
-    call->scratch = new_internal(call, &layout, TARN_KIND_WORKSPACE);
+    call->scratch = tarn__call_new_tensor(call, &layout, TARN_KIND_WORKSPACE);
     return call->scratch != NULL ? TARN_OK : tarn_error_code(call->manager);
 }
 
@@ -155,7 +153,7 @@ static tarn_status take_aux(tarn__call *call)
 {
     tarn__layout layout = { 0 };
     call->op->aux(call, &layout);
-    call->aux = new_internal(call, &layout, TARN_KIND_ACTIVATION);
+    call->aux = tarn__call_new_tensor(call, &layout, TARN_KIND_ACTIVATION);
     return call->aux != NULL ? TARN_OK : tarn_error_code(call->manager);
 }
 
@@ -197,7 +195,7 @@ static tarn_tensor *run(tarn__call *call, tarn_tensor *out, bool recorded)
 
 /* ---- record */
 
-static bool wants_record(const tarn__call *call, uint8_t dtype)
+bool tarn__call_wants_record(const tarn__call *call, uint8_t dtype)
 {
     const tarn__op *op = call->op;
     if (!tarn__recording(call->manager) || !is_float(dtype)) return false;
@@ -210,7 +208,7 @@ static bool wants_record(const tarn__call *call, uint8_t dtype)
 static tarn_tensor *run_call(tarn__call *call)
 {
     int64_t offset = 0;
-    if (check_operands(call) != TARN_OK) return NULL;
+    if (tarn__call_check(call) != TARN_OK) return NULL;
     tarn_tensor *out = tarn__tensor_begin(call->manager);
     if (out == NULL) return NULL;
     tarn_status status = call->op->infer(call, &out->layout, &offset);
@@ -223,7 +221,7 @@ static tarn_tensor *run_call(tarn__call *call)
         tarn__tensor_cancel(out);
         return NULL;
     }
-    const bool recorded = wants_record(call, out->layout.dtype);
+    const bool recorded = tarn__call_wants_record(call, out->layout.dtype);
     if (call->op->is_view) call->out = tarn__tensor_complete_view(out, call->in[0], offset);
     else (void)run(call, out, recorded);
     if (call->out != NULL && call->manager->watch != 0 && tarn__watch_forward(call) != TARN_OK) {
@@ -238,7 +236,8 @@ static tarn_tensor *run_call(tarn__call *call)
     return tarn__adopt(call->out);
 }
 
-tarn_tensor *tarn__apply(const tarn__op *op, tarn_tensor *const *in, const tarn__attr *attr)
+tarn_tensor *tarn__apply_by(const tarn__op *op, tarn_tensor *const *in, const tarn__attr *attr,
+                            tarn_tensor *(*run_it)(tarn__call *call))
 {
     TARN_ASSERT(op->arity >= 1 && op->arity <= TARN__MAX_OPERANDS);
     tarn_manager *tm = manager_of(op, in);
@@ -259,11 +258,16 @@ tarn_tensor *tarn__apply(const tarn__op *op, tarn_tensor *const *in, const tarn_
         if (call.in[i] != NULL) borrowed[n_borrowed++] = call.in[i];
         else ready = false;
     }
-    if (ready) out = run_call(&call);
+    if (ready) out = run_it(&call);
     while (n_borrowed > 0) tarn__unref(borrowed[--n_borrowed]);
     tarn__leave_place(tm, before);
     tm->label = label;
     return out;
+}
+
+tarn_tensor *tarn__apply(const tarn__op *op, tarn_tensor *const *in, const tarn__attr *attr)
+{
+    return tarn__apply_by(op, in, attr, run_call);
 }
 
 tarn_tensor *tarn__apply1(const tarn__op *op, tarn_tensor *x, const tarn__attr *attr)

@@ -28,6 +28,7 @@ enum { PIECE = 256 };
         .operands = { "a", "b" },                 \
         .arity = 2,                               \
         .layout = TARN__STRIDED,                  \
+        .in_place = true,                         \
         .uses = { da_reads, db_reads },           \
         .infer = tarn__infer_broadcast,           \
         .forward = TARN__FLOATS(op##_forward),    \

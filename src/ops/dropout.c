@@ -19,6 +19,7 @@ const tarn__op tarn__op_dropout = {
     .name = "dropout",
     .operands = { "x" },
     .arity = 1,
+    .in_place = true,
     .grad_in_place = true,
     .infer = tarn__infer_same,
     .forward = TARN__FLOATS(dropout_forward),

@@ -71,6 +71,7 @@ enum { NOTHING = 0, X = TARN__USES_IN0, Y = TARN__USES_OUT };
         .operands = { "x" },                     \
         .arity = 1,                              \
         .grad_in_place = true,                   \
+        .in_place = true,                        \
         .uses = { reads },                       \
         .infer = tarn__infer_same,               \
         .forward = TARN__FLOATS(op##_forward),   \

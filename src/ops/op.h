@@ -11,7 +11,8 @@
  * operation asked for (contiguous unless it says otherwise). out, dout and every din are
  * contiguous, of the shape of the output or of the operand.
  *
- * Forward: out is not empty, is uninitialised and overlaps no operand.
+ * Forward: out is not empty, is uninitialised and overlaps no operand, unless the operation says
+ * in_place.
  *
  * Backward: at least one gradient of at least one element is wanted. din[i] is NULL if nobody asked
  * for that one; otherwise it is to be stored (add[i] false: its contents are indeterminate) or
@@ -89,6 +90,7 @@ typedef struct tarn__op {
     uint8_t layout;      /* a tarn__operand_layout */
     bool is_view;        /* out shares the storage of operand 0; there are no kernels */
     bool stops_gradient; /* never recorded */
+    bool in_place;       /* elementwise: out may be the memory of operand 0, of the same layout */
     bool grad_in_place;  /* the gradient of operand 0 may be computed in the memory of dout */
     uint8_t uses[TARN__MAX_OPERANDS]; /* what the gradient of operand i reads */
 
@@ -140,6 +142,11 @@ tarn_tensor *tarn__apply(const tarn__op *op, tarn_tensor *const *in, const tarn_
 tarn_tensor *tarn__apply1(const tarn__op *op, tarn_tensor *x, const tarn__attr *attr);
 tarn_tensor *tarn__apply2(const tarn__op *op, tarn_tensor *a, tarn_tensor *b,
                           const tarn__attr *attr);
+
+/* The same into the memory of operand 0, which is returned: for operations with in_place. Refused,
+ * with nothing changed, where a gradient would come out wrong. */
+tarn_tensor *tarn__apply_in_place(const tarn__op *op, tarn_tensor *const *in,
+                                  const tarn__attr *attr);
 
 /* The operand as the operation wants it: t itself, with another reference, or a contiguous copy
  * (NULL with the error held). Used for forward and for backward alike. */
