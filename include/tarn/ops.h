@@ -173,9 +173,9 @@ TARN_API tarn_tensor *tarn_min(tarn_tensor *x, tarn_axes axes);
  * nothing. */
 TARN_API tarn_tensor *tarn_argmax(tarn_tensor *x, tarn_axes axes);
 
-/* ---- in place: the result overwrites x, and x is returned
- *
- * In a computation that is recorded this saves memory where nothing needs the values before: x then
+/* ---- in place: the result overwrites x, and x is returned */
+
+/* In a computation that is recorded this saves memory where nothing needs the values before: x then
  * stands for the result, and its gradient passes on to what made it. Refused (TARN_ESTATE, with
  * nothing changed and the reason in the message) where a gradient would come out wrong: x is a
  * leaf, was saved by a recorded operation (as the result of tanh is), is an operand of one, shares
@@ -183,7 +183,6 @@ TARN_API tarn_tensor *tarn_argmax(tarn_tensor *x, tarn_axes axes);
  * parameters can be changed, too, and views: their elements change in the tensor that they show.
  * Refused always: frozen and expanded tensors. The result must have the shape of x (TARN_ESHAPE).
  */
-
 TARN_API tarn_tensor *tarn_add_(tarn_tensor *x, tarn_tensor *b);
 TARN_API tarn_tensor *tarn_sub_(tarn_tensor *x, tarn_tensor *b);
 TARN_API tarn_tensor *tarn_mul_(tarn_tensor *x, tarn_tensor *b);
