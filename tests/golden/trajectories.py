@@ -1,0 +1,97 @@
+#!/usr/bin/env python3
+"""Trains small models in PyTorch, in float64, and writes their losses to trajectories.txt beside this script.
+
+    tests/golden/trajectories.py
+
+tests/test_trajectories.c trains the same models on the same numbers. Weights and data are made by `numbers`, which
+both sides compute exactly.
+"""
+import os
+
+os.environ["OPENBLAS_NUM_THREADS"] = "1"
+
+import torch
+import torch.nn.functional as F
+
+torch.set_num_threads(1)
+torch.set_default_dtype(torch.float64)
+
+STEPS = 20
+
+
+def numbers(salt, *shape):
+    """Multiples of 1/64 between -1/2 and 1/2 that look arbitrary: no two runs of them are alike."""
+    n = torch.Size(shape).numel()
+    i = torch.arange(n, dtype=torch.int64)
+    h = ((i + 1) * 2654435761 + salt * 40503) % 4294967296
+    return ((h >> 16) % 64 - 32).to(torch.float64).reshape(shape) / 64
+
+
+def labels(salt, n, classes):
+    return (numbers(salt, n) * 64 + 32).to(torch.int64) % classes
+
+
+class Parameters:
+    """Parameters in the order of creation; each is made with its number as salt, and scaled."""
+
+    def __init__(self):
+        self.all = []
+
+    def make(self, *shape, scale=1.0):
+        p = (numbers(len(self.all) + 1, *shape) * scale).requires_grad_(True)
+        self.all.append(p)
+        return p
+
+
+def train(parameters, optimizer, loss):
+    """The losses of STEPS steps; loss(step) computes each."""
+    losses = []
+    for step in range(STEPS):
+        value = loss(step)
+        optimizer.zero_grad()
+        value.backward()
+        optimizer.step()
+        losses.append(value.item())
+    return losses
+
+
+def sgd(p):
+    return torch.optim.SGD(p.all, lr=0.1, momentum=0.9)
+
+
+def adam(p):
+    return torch.optim.Adam(p.all, lr=0.05)
+
+
+# ---- models: x is made with salt 100, labels with 101
+
+def mlp(optimizer):
+    p = Parameters()
+    w1, b1 = p.make(8, 4, scale=2), p.make(8)
+    w2, b2 = p.make(6, 8, scale=2), p.make(6)
+    w3, b3 = p.make(3, 6, scale=2), p.make(3)
+    x, y = numbers(100, 16, 4), labels(101, 16, 3)
+
+    def loss(step):
+        h = torch.tanh(F.linear(x, w1, b1))
+        h = torch.sigmoid(F.linear(h, w2, b2))
+        return F.cross_entropy(F.linear(h, w3, b3), y)
+    return train(p, optimizer(p), loss)
+
+
+TRAJECTORIES = {
+    "mlp_sgd": lambda: mlp(sgd),
+    "mlp_adam": lambda: mlp(adam),
+}
+
+
+def main():
+    file = os.path.join(os.path.dirname(os.path.abspath(__file__)), "trajectories.txt")
+    version = torch.__version__.split("a")[0]
+    with open(file, "w", encoding="ascii") as out:
+        out.write(f"# made by tests/golden/trajectories.py with PyTorch {version}\n")
+        for name, run in TRAJECTORIES.items():
+            out.write(" ".join([name, *(repr(loss) for loss in run())]) + "\n")
+
+
+main()
