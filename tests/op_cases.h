@@ -105,7 +105,8 @@ typedef struct op_case {
     X(products)            \
     X(reductions)          \
     X(losses)              \
-    X(shape)
+    X(shape)               \
+    X(conv)
 
 #define OP_SECTION_EXTERN(name) extern const op_case op_cases_##name[];
 OP_SECTION_LIST(OP_SECTION_EXTERN)

@@ -17,6 +17,7 @@
 #define TARN_TARN_H
 
 #include "tarn/autograd.h"
+#include "tarn/conv.h"
 #include "tarn/data.h"
 #include "tarn/dry_run.h"
 #include "tarn/dtype.h"

@@ -27,6 +27,12 @@ void tarn__gemm_f32(int64_t m, int64_t n, int64_t k, tarn__matrix a, tarn__matri
 void tarn__gemm_f64(int64_t m, int64_t n, int64_t k, tarn__matrix a, tarn__matrix b, double *c,
                     bool add);
 
+/* The same where the rows of c begin c_row >= n elements apart. */
+void tarn__gemm_into_f32(int64_t m, int64_t n, int64_t k, tarn__matrix a, tarn__matrix b, float *c,
+                         int64_t c_row, bool add);
+void tarn__gemm_into_f64(int64_t m, int64_t n, int64_t k, tarn__matrix a, tarn__matrix b, double *c,
+                         int64_t c_row, bool add);
+
 /* The one for the type of c. */
 #define tarn__gemm(m, n, k, a, b, c, add) \
     _Generic((c), float * : tarn__gemm_f32, double * : tarn__gemm_f64)(m, n, k, a, b, c, add)

@@ -49,6 +49,12 @@
     X(masked_fill)                    \
     X(matmul)                         \
     X(affine)                         \
+    X(conv1d)                         \
+    X(conv2d)                         \
+    X(conv_transpose1d)               \
+    X(conv_transpose2d)               \
+    X(conv1d_dw)                      \
+    X(conv2d_dw)                      \
     X(sum)                            \
     X(mean)                           \
     X(max)                            \
