@@ -118,22 +118,21 @@ static void print_header(const training *t, const mnist_options *o)
 
 /* Falls from the given rate to zero along half a cosine: large steps first, fine ones at the end.
  */
-static void set_rate(training *t, double lr)
+static void set_rate(training *t)
 {
-    const double pi = 3.14159265358979323846;
     const progress *p = &t->progress;
-    const double done = (double)((p->epoch - 1) * p->steps + p->step);
-    const double all = (double)(p->epochs * p->steps);
-    tarn_optimizer_set_lr(t->optimizer, lr * 0.5 * (1 + cos(pi * done / all)));
+    const tarn_schedule schedule = { .kind = TARN_SCHEDULE_COSINE,
+                                     .steps = (uint64_t)(p->epochs * p->steps) };
+    tarn_schedule_apply(t->optimizer, &schedule, (uint64_t)((p->epoch - 1) * p->steps + p->step));
 }
 
-static void train_epoch(training *t, double lr)
+static void train_epoch(training *t)
 {
     tarn_tensor *images, *labels;
     progress_begin(&t->progress);
     while (tarn_loader_next(t->train, &images, &labels)) {
         TARN_SCOPE(t->tm);
-        set_rate(t, lr);
+        set_rate(t);
         tarn_tensor *loss = tarn_cross_entropy(tarn_mlp_forward(&t->mlp, images), labels);
         tarn_backward(loss);
         tarn_optimizer_step(t->optimizer);
@@ -176,7 +175,7 @@ static bool write_json(const training *t, double accuracy, double took)
 static bool run(training *t, const mnist_options *o, double *accuracy)
 {
     while (t->progress.epoch < o->epochs) {
-        train_epoch(t, o->lr);
+        train_epoch(t);
         const double took = progress_end(&t->progress), loss = progress_loss(&t->progress);
         if (tarn_ok(t->tm)) *accuracy = test_accuracy(t);
         if (!tarn_ok(t->tm)) return mnist_fail("%s", tarn_error_message(t->tm));
@@ -260,7 +259,7 @@ static tarn_status rehearse(tarn_manager *tm, void *context)
     if (r->runs++ == 0 && r->status == 0) print_header(&t, r->options);
     if (r->status != 0) return tarn_ok(tm) ? TARN_EARG : tarn_error_code(tm);
     for (int epoch = 0; epoch < 2 && epoch < r->options->epochs; epoch++) {
-        train_epoch(&t, r->options->lr);
+        train_epoch(&t);
         (void)test_accuracy(&t);
     }
     return tarn_error_code(tm);

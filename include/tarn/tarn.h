@@ -33,6 +33,7 @@
 #include "tarn/optim.h"
 #include "tarn/pool.h"
 #include "tarn/runtime.h"
+#include "tarn/schedule.h"
 #include "tarn/shape.h"
 #include "tarn/status.h"
 #include "tarn/system.h"

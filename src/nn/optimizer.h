@@ -105,6 +105,12 @@ tarn_optimizer *tarn__optimizer_create(tarn_module *module, const tarn__optimize
                                        const tarn__rates *rates, const tarn_optimizer_group *groups,
                                        size_t n_groups);
 
+/* What a user's number means where 0 stands for `usual`. */
+static inline double tarn__meant(double value, double usual)
+{
+    return value == 0 ? usual : value == TARN_ZERO ? 0 : value;
+}
+
 /* Puts the defaults into the numbers of a family and checks them: TARN_EARG held, and false. */
 bool tarn__rates_resolve(tarn_manager *tm, const tarn__optimizer_family *family,
                          tarn__rates *rates);

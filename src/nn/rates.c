@@ -10,12 +10,6 @@ static double *number_in(tarn__rates *rates, const tarn__number *number)
     return (double *)((char *)rates + number->offset);
 }
 
-/* What a number means where 0 stands for `usual`. */
-static double meant(double value, double usual)
-{
-    return value == 0 ? usual : value == TARN_ZERO ? 0 : value;
-}
-
 static bool check(tarn_manager *tm, const char *who, const char *name, double value, double below)
 {
     if (value >= 0 && value < below) return true;
@@ -28,7 +22,7 @@ bool tarn__rates_resolve(tarn_manager *tm, const tarn__optimizer_family *family,
     const tarn__number *number = family->numbers;
     for (int i = 0; i < TARN__MAX_NUMBERS && number->name != NULL; i++, number++) {
         double *value = number_in(rates, number);
-        *value = meant(*value, number->usual);
+        *value = tarn__meant(*value, number->usual);
         if (!check(tm, family->name, number->name, *value, number->below)) return false;
     }
     return true;
@@ -70,7 +64,7 @@ static bool replace(tarn_manager *tm, const tarn__optimizer_family *family, cons
         (void)tarn__fail(tm, TARN_EARG, "%s: %s has no %s", who, family->name, own_numbers[k].name);
         return false;
     }
-    value = meant(value, 0);
+    value = tarn__meant(value, 0);
     *number_in(rates, number) = value;
     return check(tm, who, number->name, value, number->below);
 }
@@ -85,7 +79,7 @@ bool tarn__group_resolve(tarn_manager *tm, const tarn__optimizer_family *family,
         return false;
     }
     (void)snprintf(who, sizeof who, "%s: group %zu (\"%.64s\")", family->name, i, from->pattern);
-    *group = (tarn__group){ .rates = *rates, .lr_factor = meant(from->lr_factor, 1) };
+    *group = (tarn__group){ .rates = *rates, .lr_factor = tarn__meant(from->lr_factor, 1) };
     if (!check(tm, who, "lr_factor", group->lr_factor, INFINITY)) return false;
     for (size_t k = 0; k < sizeof own_numbers / sizeof own_numbers[0]; k++) {
         const double value = *(const double *)((const char *)from + own_numbers[k].from);
