@@ -107,46 +107,216 @@ static void transpose_reference(const op_array *in, const op_variant *v, op_arra
     } while (op_next(&shape, index));
 }
 
+static bool permute_variant(int i, op_variant *v)
+{
+    static const tarn_axes orders[] = { { 3, 0, { 1, 2, 0 } },
+                                        { 3, 0, { 2, 0, 1 } },
+                                        { 3, 0, { 0, -1, 1 } },
+                                        { 3, 0, { 0, 1, 2 } },
+                                        { 3, 0, { -1, -2, -3 } } };
+    if (i > OP_LENGTH(orders)) return false;
+    v->shape[0] = i == 0 ? TARN_SHAPE(2, 0, 4) : TARN_SHAPE(2, 3, 4);
+    if (i < OP_LENGTH(orders)) v->axes = orders[i];
+    else v->shape[0] = TARN_SCALAR;
+    return true;
+}
+
+static tarn_tensor *permute_apply(tarn_tensor *const *in, const op_variant *v)
+{
+    return tarn_permute(in[0], v->axes);
+}
+
+/* out[index] = in[index of each axis at its own place] */
+static void permute_reference(const op_array *in, const op_variant *v, op_array *out,
+                              op_array *magnitude)
+{
+    const int ndim = in->shape.ndim;
+    tarn_shape shape = in->shape;
+    int64_t index[TARN_MAX_DIMS] = { 0 }, i = 0;
+    for (int k = 0; k < ndim; k++) shape.dims[k] = in->shape.dims[(v->axes.axis[k] + ndim) % ndim];
+    op_array_make(out, shape);
+    op_array_make(magnitude, shape);
+    if (out->n == 0) return;
+    do {
+        int64_t from[TARN_MAX_DIMS];
+        for (int k = 0; k < ndim; k++) from[(v->axes.axis[k] + ndim) % ndim] = index[k];
+        out->data[i++] = in->data[op_place_of(in, ndim, from)];
+    } while (op_next(&shape, index));
+}
+
+/* The same elements in the shape `target`. */
+static void regrouped_reference(const op_array *in, const op_variant *v, op_array *out,
+                                op_array *magnitude)
+{
+    op_array_make(out, v->target);
+    op_array_make(magnitude, v->target);
+    memcpy(out->data, in->data, (size_t)in->n * sizeof(double));
+}
+#define squeeze_reference regrouped_reference
+#define squeeze_all_reference regrouped_reference
+#define unsqueeze_reference regrouped_reference
+#define flatten_reference regrouped_reference
+
+typedef struct regrouping {
+    tarn_shape from;
+    int axis, axis_b;
+    tarn_shape to;
+} regrouping;
+
+static bool regrouped(const regrouping *all, int n, int i, op_variant *v)
+{
+    if (i >= n) return false;
+    v->shape[0] = all[i].from;
+    v->axis = all[i].axis;
+    v->axis_b = all[i].axis_b;
+    v->target = all[i].to;
+    return true;
+}
+
+static bool squeeze_variant(int i, op_variant *v)
+{
+    static const regrouping all[] = { { { 3, { 2, 1, 3 } }, 1, 0, { 2, { 2, 3 } } },
+                                      { { 3, { 2, 3, 1 } }, -1, 0, { 2, { 2, 3 } } },
+                                      { { 1, { 1 } }, 0, 0, { 0, { 0 } } },
+                                      { { 3, { 0, 1, 3 } }, -2, 0, { 2, { 0, 3 } } } };
+    return regrouped(all, OP_LENGTH(all), i, v);
+}
+
+static tarn_tensor *squeeze_apply(tarn_tensor *const *in, const op_variant *v)
+{
+    return tarn_squeeze(in[0], v->axis);
+}
+
+static bool squeeze_all_variant(int i, op_variant *v)
+{
+    static const regrouping all[] = { { { 4, { 1, 2, 1, 3 } }, 0, 0, { 2, { 2, 3 } } },
+                                      { { 2, { 2, 3 } }, 0, 0, { 2, { 2, 3 } } },
+                                      { { 2, { 1, 1 } }, 0, 0, { 0, { 0 } } },
+                                      { { 2, { 0, 1 } }, 0, 0, { 1, { 0 } } },
+                                      { { 0, { 0 } }, 0, 0, { 0, { 0 } } } };
+    return regrouped(all, OP_LENGTH(all), i, v);
+}
+
+static tarn_tensor *squeeze_all_apply(tarn_tensor *const *in, const op_variant *v)
+{
+    (void)v;
+    return tarn_squeeze_all(in[0]);
+}
+
+static bool unsqueeze_variant(int i, op_variant *v)
+{
+    static const regrouping all[] = { { { 2, { 2, 3 } }, 0, 0, { 3, { 1, 2, 3 } } },
+                                      { { 2, { 2, 3 } }, 1, 0, { 3, { 2, 1, 3 } } },
+                                      { { 2, { 2, 3 } }, 2, 0, { 3, { 2, 3, 1 } } },
+                                      { { 2, { 2, 3 } }, -1, 0, { 3, { 2, 3, 1 } } },
+                                      { { 2, { 0, 3 } }, -3, 0, { 3, { 1, 0, 3 } } },
+                                      { { 0, { 0 } }, 0, 0, { 1, { 1 } } } };
+    if (!regrouped(all, OP_LENGTH(all), i, v)) return false;
+    v->start = v->axis; /* which is not one of the axes that x has */
+    v->axis = 0;
+    return true;
+}
+
+static tarn_tensor *unsqueeze_apply(tarn_tensor *const *in, const op_variant *v)
+{
+    return tarn_unsqueeze(in[0], (int)v->start);
+}
+
+static bool flatten_variant(int i, op_variant *v)
+{
+    static const regrouping all[] = { { { 3, { 2, 3, 4 } }, 1, -1, { 2, { 2, 12 } } },
+                                      { { 3, { 2, 3, 4 } }, 0, 1, { 2, { 6, 4 } } },
+                                      { { 3, { 2, 3, 4 } }, 0, -1, { 1, { 24 } } },
+                                      { { 3, { 2, 3, 4 } }, 1, 1, { 3, { 2, 3, 4 } } },
+                                      { { 3, { 2, 0, 4 } }, 0, 1, { 2, { 0, 4 } } } };
+    return regrouped(all, OP_LENGTH(all), i, v);
+}
+
+static tarn_tensor *flatten_apply(tarn_tensor *const *in, const op_variant *v)
+{
+    return tarn_flatten(in[0], v->axis, v->axis_b);
+}
+
 static bool slice_variant(int i, op_variant *v)
 {
     static const struct {
         int axis;
-        int64_t start, stop;
-    } slices[] = {
-        { 0, 1, 3 }, { 1, 0, 4 }, { -1, 2, -1 }, { 0, -2, 3 }, { 1, 2, 2 }, { 1, 1, 3 }
-    };
+        int64_t start, stop, step; /* 0: without steps */
+    } slices[] = { { 0, 1, 3, 0 },  { 1, 0, 4, 0 },  { -1, 2, -1, 0 }, { 0, -2, 3, 0 },
+                   { 1, 2, 2, 0 },  { 1, 0, 5, 1 },  { 1, 0, 5, 2 },   { 1, 1, 5, 3 },
+                   { -2, 0, 3, 2 }, { 1, -4, 5, 2 }, { 1, 0, 5, 9 },   { 1, 3, 3, 2 },
+                   { 1, 1, 3, 0 } };
     if (i >= OP_LENGTH(slices)) return false;
-    v->shape[0] = i == 5 ? TARN_SHAPE(0, 4) : TARN_SHAPE(3, 4);
+    v->shape[0] = i + 1 == OP_LENGTH(slices) ? TARN_SHAPE(0, 4) : TARN_SHAPE(3, 5);
     v->axis = slices[i].axis;
     v->start = slices[i].start;
     v->stop = slices[i].stop;
+    v->step = slices[i].step;
     return true;
 }
 
 static tarn_tensor *slice_apply(tarn_tensor *const *in, const op_variant *v)
 {
-    return tarn_slice(in[0], v->axis, v->start, v->stop);
+    if (v->step == 0) return tarn_slice(in[0], v->axis, v->start, v->stop);
+    return tarn_slice_step(in[0], v->axis, v->start, v->stop, v->step);
 }
 
-static void slice_reference(const op_array *in, const op_variant *v, op_array *out,
-                            op_array *magnitude)
+/* The elements of an axis that are start + i step, for `places` of i. */
+static void stepped(const op_array *in, int axis, int64_t start, int64_t step, int64_t places,
+                    op_array *out, op_array *magnitude)
 {
-    const int axis = v->axis < 0 ? v->axis + in->shape.ndim : v->axis;
-    const int64_t size = in->shape.dims[axis];
-    const int64_t start = v->start < 0 ? v->start + size : v->start;
-    const int64_t stop = v->stop < 0 ? v->stop + size : v->stop;
     tarn_shape shape = in->shape;
     int64_t index[TARN_MAX_DIMS] = { 0 }, i = 0;
-    shape.dims[axis] = stop - start;
+    shape.dims[axis] = places;
     op_array_make(out, shape);
     op_array_make(magnitude, shape);
     if (out->n == 0) return;
     do {
         int64_t from[TARN_MAX_DIMS];
         memcpy(from, index, sizeof(from));
-        from[axis] += start;
+        from[axis] = start + index[axis] * step;
         out->data[i++] = in->data[op_place_of(in, shape.ndim, from)];
     } while (op_next(&shape, index));
+}
+
+static void slice_reference(const op_array *in, const op_variant *v, op_array *out,
+                            op_array *magnitude)
+{
+    const int axis = v->axis < 0 ? v->axis + in->shape.ndim : v->axis;
+    const int64_t size = in->shape.dims[axis], step = v->step == 0 ? 1 : v->step;
+    const int64_t start = v->start < 0 ? v->start + size : v->start;
+    const int64_t stop = v->stop < 0 ? v->stop + size : v->stop;
+    int64_t places = 0;
+    while (start + places * step < stop) places++;
+    stepped(in, axis, start, step, places, out, magnitude);
+}
+
+static bool select_variant(int i, op_variant *v)
+{
+    static const int places[][2] = {
+        { 0, 1 }, { 1, 0 }, { -1, -1 }, { -3, -2 }, { 1, 2 }, { 0, 1 }
+    };
+    if (i >= OP_LENGTH(places)) return false;
+    v->shape[0] = i == 4 ? TARN_SHAPE(0, 3) : i == 5 ? TARN_SHAPE(3) : TARN_SHAPE(2, 3, 4);
+    v->axis = places[i][0];
+    v->start = places[i][1];
+    return true;
+}
+
+static tarn_tensor *select_apply(tarn_tensor *const *in, const op_variant *v)
+{
+    return tarn_select(in[0], v->axis, v->start);
+}
+
+static void select_reference(const op_array *in, const op_variant *v, op_array *out,
+                             op_array *magnitude)
+{
+    const int axis = v->axis < 0 ? v->axis + in->shape.ndim : v->axis;
+    const int64_t size = in->shape.dims[axis], start = v->start < 0 ? v->start + size : v->start;
+    stepped(in, axis, start, 1, 1, out, magnitude);
+    tarn_shape *shape = &out->shape;
+    for (int i = axis; i + 1 < shape->ndim; i++) shape->dims[i] = shape->dims[i + 1];
+    shape->ndim--;
 }
 
 static bool expand_variant(int i, op_variant *v)
@@ -177,6 +347,12 @@ static void expand_reference(const op_array *in, const op_variant *v, op_array *
     do out->data[i++] = in->data[op_place_of(in, v->target.ndim, index)];
     while (op_next(&v->target, index));
 }
+
+static tarn_tensor *broadcast_to_apply(tarn_tensor *const *in, const op_variant *v)
+{
+    return tarn_broadcast_to(in[0], v->target);
+}
+#define broadcast_to_reference expand_reference
 
 /* ---- casts and draws */
 
@@ -249,14 +425,21 @@ static void dropout_reference(const op_array *in, const op_variant *v, op_array 
 
 const op_case op_cases_shape[] = {
     /*  op               operands                          variants      ulps  of gradients */
-    ROW(alias,           1, OF(OP_ANY),                    op_any_shape,          0,   1, OP_LINEAR | OP_ANY_DTYPE),
-    ROW(reshape,         1, OF(OP_ANY),                    reshape_variant,       0,   1, OP_LINEAR | OP_ANY_DTYPE | OP_CONTIGUOUS),
+    ROW(alias,           1, OF(OP_ANY),                    op_any_shape,         0,   1, OP_LINEAR | OP_ANY_DTYPE),
+    ROW(reshape,         1, OF(OP_ANY),                    reshape_variant,      0,   1, OP_LINEAR | OP_ANY_DTYPE | OP_CONTIGUOUS),
+    ROW(squeeze,         1, OF(OP_ANY),                    squeeze_variant,      0,   1, OP_LINEAR | OP_ANY_DTYPE | OP_NO_SCALAR),
+    ROW(squeeze_all,     1, OF(OP_ANY),                    squeeze_all_variant,  0,   1, OP_LINEAR | OP_ANY_DTYPE | OP_COMPOSED),
+    ROW(unsqueeze,       1, OF(OP_ANY),                    unsqueeze_variant,    0,   1, OP_LINEAR | OP_ANY_DTYPE),
+    ROW(flatten,         1, OF(OP_ANY),                    flatten_variant,      0,   1, OP_LINEAR | OP_ANY_DTYPE | OP_COMPOSED | OP_NO_SCALAR),
     ROW(transpose,       1, OF(OP_ANY),                    transpose_variant,    0,   1, OP_LINEAR | OP_ANY_DTYPE | OP_NO_SCALAR),
+    ROW(permute,         1, OF(OP_ANY),                    permute_variant,      0,   1, OP_LINEAR | OP_ANY_DTYPE),
     ROW(slice,           1, OF(OP_ANY),                    slice_variant,        0,   1, OP_LINEAR | OP_ANY_DTYPE | OP_NO_SCALAR),
+    ROW(select,          1, OF(OP_ANY),                    select_variant,       0,   1, OP_LINEAR | OP_ANY_DTYPE | OP_NO_SCALAR),
     ROW(expand,          1, OF(OP_ANY),                    expand_variant,       0,   1, OP_LINEAR | OP_ANY_DTYPE),
-    ROW(contiguous,      1, OF(OP_ANY),                    op_any_shape,             0,   1, OP_LINEAR | OP_ANY_DTYPE),
-    ROW(cast,            1, OF(OP_ANY),                    cast_variant,          0,   1, OP_LINEAR | OP_ANY_DTYPE),
-    ROW(dropout,         1, OF(OP_ANY),                    dropout_variant,       2,   2, OP_LINEAR),
-    ROW(detach,          1, OF(OP_ANY),                    op_any_shape,             0,   0, OP_NO_GRADIENT | OP_ANY_DTYPE),
+    ROW(broadcast_to,    1, OF(OP_ANY),                    expand_variant,       0,   1, OP_LINEAR | OP_ANY_DTYPE | OP_COMPOSED),
+    ROW(contiguous,      1, OF(OP_ANY),                    op_any_shape,         0,   1, OP_LINEAR | OP_ANY_DTYPE),
+    ROW(cast,            1, OF(OP_ANY),                    cast_variant,         0,   1, OP_LINEAR | OP_ANY_DTYPE),
+    ROW(dropout,         1, OF(OP_ANY),                    dropout_variant,      2,   2, OP_LINEAR),
+    ROW(detach,          1, OF(OP_ANY),                    op_any_shape,         0,   0, OP_NO_GRADIENT | OP_ANY_DTYPE),
     { 0 },
 };

@@ -112,14 +112,16 @@ static void draw_distinct(op_array *a, uint64_t *random)
 void op_array_draw(op_array *a, const op_case *c, const op_variant *v, int i, uint64_t *random)
 {
     const tarn_shape *logits = &v->shape[0];
+    const int64_t classes = v->classes != 0    ? v->classes
+                            : logits->ndim > 0 ? logits->dims[logits->ndim - 1]
+                                               : 1;
     op_array_make(a, v->shape[i]);
     if (c->values[i] == OP_DISTINCT) draw_distinct(a, random);
     else
         for (int64_t k = 0; k < a->n; k++)
-            a->data[k] =
-                c->values[i] == OP_LABELS
-                    ? (double)(check_random(random) % (uint64_t)logits->dims[logits->ndim - 1])
-                    : draw_one(c->values[i], random);
+            a->data[k] = c->values[i] == OP_LABELS
+                             ? (double)(check_random(random) % (uint64_t)classes)
+                             : draw_one(c->values[i], random);
 }
 
 const char *op_case_text(const op_case *c, const op_variant *v, char text[200])

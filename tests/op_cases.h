@@ -27,7 +27,8 @@ typedef enum op_values {
     OP_LATTICE,  /* an even number of 64ths: none equals one of OP_BETWEEN */
     OP_BETWEEN,  /* an odd number of 64ths */
     OP_DISTINCT, /* all different, by 1/64 at least */
-    OP_LABELS, /* integers from 0 to the last size of operand 0 less 1; the type is the variant's */
+    OP_LABELS, /* integers from 0 to the variant's `classes`, or the last size of operand 0, less 1;
+                  the type is the variant's */
     OP_FLAGS   /* 0, or an integer that is not; the type is the variant's */
 } op_values;
 
@@ -46,6 +47,7 @@ typedef struct op_variant {
     tarn_axes axes;
     int axis, axis_b;
     int64_t start, stop, step;
+    int64_t classes;   /* 0: the last size of operand 0 */
     tarn_shape target; /* a shape, or whatever integers the operation takes */
     tarn_dtype dtype;
     int choice; /* an enumerator of the operation's: a reduction, a mode */
@@ -106,6 +108,7 @@ typedef struct op_case {
     X(reductions)          \
     X(losses)              \
     X(shape)               \
+    X(selection)           \
     X(conv)
 
 #define OP_SECTION_EXTERN(name) extern const op_case op_cases_##name[];

@@ -52,11 +52,11 @@ static int expect_integers_refused(tarn_manager *tm, op_trial *t, int i, const t
     make_operands(tm, t, i, TARN_I32, in);
     tarn_tensor *y = t->c->apply(in, &t->v);
     if ((t->c->flags & OP_ANY_DTYPE) != 0) {
-        assert_non_null(y);
+        if (y == NULL) fail_msg("%s: %s", op_trial_text, tarn_error_message(tm));
         return 1;
     }
     if ((t->c->flags & OP_ONE_DTYPE) != 0) {
-        assert_null(y);
+        if (y != NULL) fail_msg("%s: accepted", op_trial_text);
         check_error_part(tm, TARN_EDTYPE, "one type is needed");
         return 1;
     }

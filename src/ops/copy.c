@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT
- * copy.c - contiguous and cast: the same elements in another place or type. */
+ * copy.c - contiguous, flip and cast: the same elements in another place or type. */
 #include "core/values.h"
 #include "ops/loop.h"
-#include "ops/op.h"
+#include "ops/op_list.h"
+#include "ops/reduce.h"
+#include "ops/shapes.h"
 
 /* ---- contiguous */
 
@@ -17,6 +19,43 @@ static tarn_status contiguous_backward(const tarn__call *call)
     if (call->add[0]) tarn__add_strided(call->din[0], call->dout);
     else if (call->din[0]->data != call->dout->data) tarn__copy_strided(call->din[0], call->dout);
     return TARN_OK;
+}
+
+/* ---- flip */
+
+/* t, seen from the other end of the axes. */
+static tarn_tensor flipped(const tarn_tensor *t, uint32_t axes)
+{
+    tarn_tensor view = *t;
+    const int64_t bytes = (int64_t)tarn__dtype_size(t->layout.dtype);
+    for (int i = 0; i < t->layout.ndim; i++) {
+        if ((axes >> i & 1) == 0 || t->layout.numel == 0) continue;
+        const int64_t stride = t->layout.strides[i];
+        view.data = (unsigned char *)view.data + (t->layout.dims[i] - 1) * stride * bytes;
+        view.layout.strides[i] = -stride;
+    }
+    tarn__layout_refresh(&view.layout);
+    return view;
+}
+
+static tarn_status flip_forward(const tarn__call *call)
+{
+    const tarn_tensor x = flipped(call->in[0], call->attr->axes);
+    tarn__copy_strided(call->out, &x);
+    return TARN_OK;
+}
+
+static tarn_status flip_backward(const tarn__call *call)
+{
+    const tarn_tensor dy = flipped(call->dout, call->attr->axes);
+    (call->add[0] ? tarn__add_strided : tarn__copy_strided)(call->din[0], &dy);
+    return TARN_OK;
+}
+
+static tarn_tensor *flip_graph(const tarn__call *call, int i)
+{
+    (void)i;
+    return tarn__apply1(&tarn__op_flip, call->dout, call->attr);
 }
 
 /* ---- cast: to y's type, truncating and saturating towards integers, NaN becoming 0 */
@@ -119,6 +158,11 @@ static tarn_status cast_backward(const tarn__call *call)
     return TARN_OK;
 }
 
+static tarn_tensor *cast_graph(const tarn__call *call, int i)
+{
+    return tarn_cast(call->dout, (tarn_dtype)call->in[i]->layout.dtype);
+}
+
 /* ---- the operations */
 
 const tarn__op tarn__op_contiguous = {
@@ -131,6 +175,19 @@ const tarn__op tarn__op_contiguous = {
     .infer = tarn__infer_same,
     .forward = { contiguous_forward, contiguous_forward },
     .backward = { contiguous_backward, contiguous_backward },
+    .graph = tarn__graph_same,
+};
+
+const tarn__op tarn__op_flip = {
+    .name = "flip",
+    .operands = { "x" },
+    .arity = 1,
+    .any_dtype = 1,
+    .layout = TARN__STRIDED,
+    .infer = tarn__infer_same,
+    .forward = { flip_forward, flip_forward },
+    .backward = { flip_backward, flip_backward },
+    .graph = flip_graph,
 };
 
 const tarn__op tarn__op_cast = {
@@ -142,12 +199,18 @@ const tarn__op tarn__op_cast = {
     .infer = cast_infer,
     .forward = { cast_forward, cast_forward },
     .backward = { cast_backward, cast_backward },
+    .graph = cast_graph,
 };
 
 tarn_tensor *tarn_contiguous(tarn_tensor *x)
 {
     if (tarn_is_contiguous(x)) return tarn_reshape(x, tarn_get_shape(x));
     return tarn__apply1(&tarn__op_contiguous, x, NULL);
+}
+
+tarn_tensor *tarn_flip(tarn_tensor *x, tarn_axes axes)
+{
+    return tarn__apply_reduction(&tarn__op_flip, x, &axes);
 }
 
 tarn_tensor *tarn_cast(tarn_tensor *x, tarn_dtype dtype)

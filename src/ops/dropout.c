@@ -15,6 +15,13 @@ static uint64_t drop_threshold(double p) { return (uint64_t)(p * 0x1p32); }
 #define TARN_KERNELS "ops/dropout.inc"
 #include "ops/for_each_float.h"
 
+/* The same draws. */
+static tarn_tensor *dropout_graph(const tarn__call *call, int i)
+{
+    (void)i;
+    return tarn__apply1(call->op, call->dout, call->attr);
+}
+
 const tarn__op tarn__op_dropout = {
     .name = "dropout",
     .operands = { "x" },
@@ -24,6 +31,7 @@ const tarn__op tarn__op_dropout = {
     .infer = tarn__infer_same,
     .forward = TARN__FLOATS(dropout_forward),
     .backward = TARN__FLOATS(dropout_backward),
+    .graph = dropout_graph,
 };
 
 tarn_tensor *tarn_dropout(tarn_tensor *x, double p, uint64_t stream)

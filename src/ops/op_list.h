@@ -67,10 +67,25 @@
     X(mse)                            \
     X(alias)                          \
     X(reshape)                        \
+    X(squeeze)                        \
+    X(unsqueeze)                      \
     X(transpose)                      \
+    X(permute)                        \
     X(slice)                          \
+    X(select)                         \
+    X(unslice)                        \
     X(expand)                         \
     X(contiguous)                     \
+    X(flip)                           \
+    X(pad)                            \
+    X(tril)                           \
+    X(triu)                           \
+    X(concat)                         \
+    X(one_hot)                        \
+    X(gather)                         \
+    X(scatter_add)                    \
+    X(index_select)                   \
+    X(index_add)                      \
     X(cast)                           \
     X(dropout)                        \
     X(detach)

@@ -1,100 +1,22 @@
 /* SPDX-License-Identifier: MIT
- * views.c - operations that share the storage of their operand: reshape, transpose, slice, expand,
- * detach.
+ * views.c - operations that share the storage of their operand: transpose, permute, expand, detach;
+ * reshape.c and slice.c have others.
  *
  * A view has a shape rule that gives strides and offset, and no kernels. Its gradient needs none
  * either: backward asks the same rule for the same view of the operand's gradient, and adds there.
  * The rules therefore must depend on nothing but the operand's layout and the attributes. */
-#include "core/size.h"
-#include "ops/op.h"
+#include "ops/op_list.h"
+#include "ops/shapes.h"
 
-/* ---- reshape */
-
-/* Replaces one -1 among the sizes by what the number of elements asks for. */
-static tarn_status complete_sizes(const tarn__call *call, tarn__layout *out)
-{
-    const int64_t numel = call->in[0]->layout.numel;
-    int unknown = -1;
-    int64_t known = 1;
-    for (int i = 0; i < out->ndim; i++) {
-        if (out->dims[i] == -1 && unknown < 0) unknown = i;
-        else if (out->dims[i] < 0)
-            return tarn__call_fail(call, TARN_ESHAPE, "size %lld of axis %d; one -1 is possible",
-                                   (long long)out->dims[i], i);
-        else if (!tarn__i64_mul(known, out->dims[i], &known))
-            return tarn__call_fail(call, TARN_EOVERFLOW, "the new shape holds too many elements");
-    }
-    if (unknown >= 0 && known > 0 && numel % known == 0) {
-        out->dims[unknown] = numel / known;
-        known = numel;
-    }
-    if (known == numel && (unknown < 0 || out->dims[unknown] >= 0)) return TARN_OK;
-    char from[TARN__DESCRIPTION_BYTES], to[TARN__DESCRIPTION_BYTES];
-    return tarn__call_fail(call, TARN_ESHAPE, "x %s with %lld elements does not fit into %s",
-                           tarn__describe(call->in[0], from), (long long)numel,
-                           tarn__describe_layout(out, to));
-}
-
-/* Strides of the new shape over the old layout. Both are cut, from the last axis on, into runs of
- * equal size; inside a run the old axes must lie without gaps. False if they do not. */
-static bool view_strides(const tarn__layout *x, tarn__layout *y)
-{
-    int j = y->ndim - 1;
-    for (int i = x->ndim - 1; i >= 0;) {
-        if (x->dims[i] == 1) {
-            i--;
-            continue;
-        }
-        int64_t run = x->dims[i], stride = x->strides[i], have = 1;
-        int64_t next = stride * run;
-        i--;
-        while (i >= 0 && (x->dims[i] == 1 || x->strides[i] == next)) {
-            if (x->dims[i] != 1) next = x->strides[i] * x->dims[i];
-            run *= x->dims[i--];
-        }
-        while (j >= 0 && have * y->dims[j] <= run) {
-            y->strides[j] = stride * have;
-            have *= y->dims[j--];
-        }
-        if (have != run) return false;
-    }
-    for (; j >= 0; j--) y->strides[j] = 1; /* sizes of 1 are left */
-    return true;
-}
-
-static tarn_status reshape_infer(const tarn__call *call, tarn__layout *out, int64_t *offset)
-{
-    const tarn__layout *x = &call->in[0]->layout;
-    (void)offset;
-    out->dtype = x->dtype;
-    out->ndim = (uint8_t)call->attr->n_sizes;
-    for (int i = 0; i < out->ndim; i++) out->dims[i] = call->attr->sizes[i];
-    tarn_status status = complete_sizes(call, out);
-    if (status != TARN_OK) return status;
-    if (x->contiguous || x->numel == 0) return tarn__layout_pack(out);
-    if (!view_strides(x, out)) {
-        char from[TARN__DESCRIPTION_BYTES], to[TARN__DESCRIPTION_BYTES];
-        return tarn__call_fail(call, TARN_ESHAPE,
-                               "the strides of x %s allow no view as %s: use tarn_contiguous first",
-                               tarn__describe(call->in[0], from), tarn__describe_layout(out, to));
-    }
-    tarn__layout_refresh(out);
-    return TARN_OK;
-}
-
-/* ---- transpose, slice, expand, detach */
+/* ---- transpose and permute: the same axes in another order */
 
 static tarn_status transpose_infer(const tarn__call *call, tarn__layout *out, int64_t *offset)
 {
     (void)offset;
     *out = call->in[0]->layout;
-    const int a = tarn__axis(out, call->attr->axis), b = tarn__axis(out, call->attr->axis_b);
-    if (a < 0 || b < 0) {
-        char text[TARN__DESCRIPTION_BYTES];
-        return tarn__call_fail(call, TARN_EARG, "x %s has no axis %d",
-                               tarn__describe(call->in[0], text),
-                               a < 0 ? call->attr->axis : call->attr->axis_b);
-    }
+    const int a = tarn__axis_of_x(call, call->attr->axis);
+    const int b = a < 0 ? -1 : tarn__axis_of_x(call, call->attr->axis_b);
+    if (b < 0) return TARN_EARG;
     const int64_t dim = out->dims[a], stride = out->strides[a];
     out->dims[a] = out->dims[b];
     out->strides[a] = out->strides[b];
@@ -104,26 +26,46 @@ static tarn_status transpose_infer(const tarn__call *call, tarn__layout *out, in
     return TARN_OK;
 }
 
-static tarn_status slice_infer(const tarn__call *call, tarn__layout *out, int64_t *offset)
+/* sizes: the axis of x that becomes axis 0, and so on. */
+static tarn_status permute_infer(const tarn__call *call, tarn__layout *out, int64_t *offset)
 {
+    const tarn__layout *x = &call->in[0]->layout;
     char text[TARN__DESCRIPTION_BYTES];
-    *out = call->in[0]->layout;
-    const int axis = tarn__axis(out, call->attr->axis);
-    if (axis < 0)
-        return tarn__call_fail(call, TARN_EARG, "x %s has no axis %d",
-                               tarn__describe(call->in[0], text), call->attr->axis);
-    const int64_t size = out->dims[axis];
-    const int64_t start = call->attr->sizes[0] + (call->attr->sizes[0] < 0 ? size : 0);
-    const int64_t stop = call->attr->sizes[1] + (call->attr->sizes[1] < 0 ? size : 0);
-    if (start < 0 || stop < start || stop > size)
-        return tarn__call_fail(call, TARN_EARG, "[%lld, %lld) is not inside axis %d of x %s",
-                               (long long)call->attr->sizes[0], (long long)call->attr->sizes[1],
-                               call->attr->axis, tarn__describe(call->in[0], text));
-    out->dims[axis] = stop - start;
-    *offset = stop > start ? start * out->strides[axis] : 0;
+    uint32_t seen = 0;
+    (void)offset;
+    *out = *x;
+    for (int i = 0; i < call->attr->n_sizes && i < TARN_MAX_DIMS; i++) {
+        const int axis = tarn__axis_of_x(call, (int)call->attr->sizes[i]);
+        if (axis < 0) return TARN_EARG;
+        if ((seen >> axis & 1) != 0)
+            return tarn__call_fail(call, TARN_EARG, "axis %d of x %s is named twice",
+                                   (int)call->attr->sizes[i], tarn__describe(call->in[0], text));
+        seen |= 1U << axis;
+        out->dims[i] = x->dims[axis];
+        out->strides[i] = x->strides[axis];
+    }
+    if (call->attr->n_sizes != x->ndim)
+        return tarn__call_fail(call, TARN_EARG, "%d axes are named; x %s has %d",
+                               call->attr->n_sizes, tarn__describe(call->in[0], text), x->ndim);
     tarn__layout_refresh(out);
     return TARN_OK;
 }
+
+static tarn_tensor *transpose_graph(const tarn__call *call, int i)
+{
+    (void)i;
+    return tarn_transpose(call->dout, call->attr->axis, call->attr->axis_b);
+}
+
+static tarn_tensor *permute_graph(const tarn__call *call, int i)
+{
+    const tarn__layout *x = &call->in[i]->layout;
+    tarn_axes back = { .n = x->ndim };
+    for (int k = 0; k < x->ndim; k++) back.axis[tarn__axis(x, (int)call->attr->sizes[k])] = k;
+    return tarn_permute(call->dout, back);
+}
+
+/* ---- expand, detach */
 
 static tarn_status expand_infer(const tarn__call *call, tarn__layout *out, int64_t *offset)
 {
@@ -161,16 +103,6 @@ static tarn_status detach_infer(const tarn__call *call, tarn__layout *out, int64
 
 /* ---- the operations */
 
-const tarn__op tarn__op_reshape = {
-    .name = "reshape",
-    .operands = { "x" },
-    .arity = 1,
-    .any_dtype = 1,
-    .layout = TARN__STRIDED,
-    .is_view = true,
-    .grad_in_place = true,
-    .infer = reshape_infer,
-};
 const tarn__op tarn__op_transpose = {
     .name = "transpose",
     .operands = { "x" },
@@ -179,15 +111,17 @@ const tarn__op tarn__op_transpose = {
     .layout = TARN__STRIDED,
     .is_view = true,
     .infer = transpose_infer,
+    .graph = transpose_graph,
 };
-const tarn__op tarn__op_slice = {
-    .name = "slice",
+const tarn__op tarn__op_permute = {
+    .name = "permute",
     .operands = { "x" },
     .arity = 1,
     .any_dtype = 1,
     .layout = TARN__STRIDED,
     .is_view = true,
-    .infer = slice_infer,
+    .infer = permute_infer,
+    .graph = permute_graph,
 };
 const tarn__op tarn__op_expand = {
     .name = "expand",
@@ -197,6 +131,7 @@ const tarn__op tarn__op_expand = {
     .layout = TARN__STRIDED,
     .is_view = true,
     .infer = expand_infer,
+    .graph = tarn__graph_same, /* which backward sums to the shape of x */
 };
 const tarn__op tarn__op_detach = {
     .name = "detach",
@@ -209,40 +144,23 @@ const tarn__op tarn__op_detach = {
     .infer = detach_infer,
 };
 
-/* A view whose attribute is a shape; the rank is checked here, because attributes hold no more
- * sizes. */
-static tarn_tensor *apply_shape(const tarn__op *op, tarn_tensor *x, const tarn_shape *shape)
-{
-    tarn__attr attr = { .n_sizes = shape->ndim };
-    if (shape->ndim < 0 || shape->ndim > TARN_MAX_DIMS) {
-        if (x != NULL)
-            (void)tarn__fail(x->manager, TARN_ELIMIT, "%s: %d dimensions; 0 to %d are possible",
-                             op->name, shape->ndim, TARN_MAX_DIMS);
-        return NULL;
-    }
-    for (int i = 0; i < shape->ndim; i++) attr.sizes[i] = shape->dims[i];
-    return tarn__apply1(op, x, &attr);
-}
-
-tarn_tensor *tarn_reshape(tarn_tensor *x, tarn_shape shape)
-{
-    return apply_shape(&tarn__op_reshape, x, &shape);
-}
-
 tarn_tensor *tarn_expand(tarn_tensor *x, tarn_shape shape)
 {
-    return apply_shape(&tarn__op_expand, x, &shape);
+    return tarn__apply_shape(&tarn__op_expand, x, &shape);
 }
+
+tarn_tensor *tarn_broadcast_to(tarn_tensor *x, tarn_shape shape) { return tarn_expand(x, shape); }
 
 tarn_tensor *tarn_transpose(tarn_tensor *x, int axis_a, int axis_b)
 {
     return tarn__apply1(&tarn__op_transpose, x, &(tarn__attr){ .axis = axis_a, .axis_b = axis_b });
 }
 
-tarn_tensor *tarn_slice(tarn_tensor *x, int axis, int64_t start, int64_t stop)
+tarn_tensor *tarn_permute(tarn_tensor *x, tarn_axes axes)
 {
-    return tarn__apply1(&tarn__op_slice, x,
-                        &(tarn__attr){ .axis = axis, .sizes = { start, stop } });
+    tarn__attr attr = { .n_sizes = axes.n };
+    for (int i = 0; i < axes.n && i < TARN_MAX_DIMS; i++) attr.sizes[i] = axes.axis[i];
+    return tarn__apply1(&tarn__op_permute, x, &attr);
 }
 
 tarn_tensor *tarn_detach(tarn_tensor *x) { return tarn__apply1(&tarn__op_detach, x, NULL); }
