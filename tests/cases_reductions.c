@@ -54,6 +54,57 @@ static bool extreme_variant(int i, op_variant *v)
     return false;
 }
 
+/* The terms of each output. */
+static double count_terms(const op_variant *v)
+{
+    const tarn_shape *x = &v->shape[0];
+    double terms = 1;
+    for (int axis = 0; axis < x->ndim; axis++)
+        if (is_reduced(v, x->ndim, axis)) terms *= (double)x->dims[axis];
+    return terms;
+}
+
+/* Few terms: their product is not too large for F32. */
+static bool prod_variant(int i, op_variant *v)
+{
+    op_variant trial = { .n = 0 };
+    for (int k = 0; reduce_variant(k, &trial); k++, trial = (op_variant){ .n = 0 }) {
+        if (count_terms(&trial) > 20 || i-- > 0) continue;
+        *v = trial;
+        return true;
+    }
+    return false;
+}
+
+/* Each with a number that the operation takes, in turn. */
+static bool with_number(int i, op_variant *v, const double *numbers, int n)
+{
+    if (!reduce_variant(i / n, v)) return false;
+    v->value = numbers[i % n];
+    return true;
+}
+
+static bool norm_variant(int i, op_variant *v)
+{
+    static const double p[] = { 1, 2, 3, 1.5, INFINITY };
+    return with_number(i, v, p, OP_LENGTH(p));
+}
+
+/* Corrections for which there are enough terms. (Nothing has any number of them: NaN.) */
+static bool var_variant(int i, op_variant *v)
+{
+    static const double correction[] = { 0, 1, 0.5 };
+    op_variant trial = { .n = 0 };
+    for (int k = 0; with_number(k, &trial, correction, OP_LENGTH(correction));
+         k++, trial = (op_variant){ .n = 0 }) {
+        const double terms = count_terms(&trial);
+        if ((terms > 0 && terms <= trial.value) || i-- > 0) continue;
+        *v = trial;
+        return true;
+    }
+    return false;
+}
+
 static tarn_shape reduced_shape(const tarn_shape *x, const op_variant *v)
 {
     tarn_shape shape = { 0 };
@@ -104,9 +155,7 @@ static void sum_reference(const op_array *in, const op_variant *v, op_array *out
 static void mean_reference(const op_array *in, const op_variant *v, op_array *out,
                            op_array *magnitude)
 {
-    double terms = 1;
-    for (int axis = 0; axis < in->shape.ndim; axis++)
-        if (is_reduced(v, in->shape.ndim, axis)) terms *= (double)in->shape.dims[axis];
+    const double terms = count_terms(v);
     sum_reference(in, v, out, magnitude);
     for (int64_t i = 0; i < out->n; i++) {
         out->data[i] /= terms;
@@ -134,10 +183,10 @@ static void take_best(void *context, int64_t output, int64_t term, double x)
 static void extreme_reference(const op_array *in, const op_variant *v, op_array *out,
                               op_array *magnitude, double sign, bool places)
 {
-    contest c = { sign, calloc((size_t)in->n + 1, sizeof(double)),
-                  calloc((size_t)in->n + 1, sizeof(int64_t)) };
     op_array_make(out, reduced_shape(&in->shape, v));
     op_array_make(magnitude, out->shape);
+    contest c = { sign, calloc((size_t)out->n + 1, sizeof(double)),
+                  calloc((size_t)out->n + 1, sizeof(int64_t)) };
     reduce(in, v, take_best, &c);
     for (int64_t i = 0; i < out->n; i++) out->data[i] = places ? (double)c.where[i] : c.best[i];
     free(c.best);
@@ -162,6 +211,121 @@ static void argmax_reference(const op_array *in, const op_variant *v, op_array *
     extreme_reference(in, v, out, magnitude, 1, true);
 }
 
+static void argmin_reference(const op_array *in, const op_variant *v, op_array *out,
+                             op_array *magnitude)
+{
+    extreme_reference(in, v, out, magnitude, -1, true);
+}
+
+static void take_factor(void *context, int64_t output, int64_t term, double x)
+{
+    op_array *out = context;
+    (void)term;
+    out->data[output] *= x;
+}
+
+static void prod_reference(const op_array *in, const op_variant *v, op_array *out,
+                           op_array *magnitude)
+{
+    op_array_make(out, reduced_shape(&in->shape, v));
+    op_array_make(magnitude, out->shape);
+    for (int64_t i = 0; i < out->n; i++) out->data[i] = 1;
+    reduce(in, v, take_factor, out);
+    for (int64_t i = 0; i < out->n; i++) magnitude->data[i] = fabs(out->data[i]);
+}
+
+/* ---- powers of differences, absolute values and exponentials, summed */
+
+typedef struct powers {
+    double p;
+    const double *from; /* of each output: what terms are compared with */
+    double *sum;
+} powers;
+
+static void take_square(void *context, int64_t output, int64_t term, double x)
+{
+    const powers *c = context;
+    const double difference = x - c->from[output];
+    (void)term;
+    c->sum[output] += difference * difference;
+}
+
+/* The magnitude is that of the squares: a difference from the mean is nearly exact. */
+static void var_reference(const op_array *in, const op_variant *v, op_array *out,
+                          op_array *magnitude)
+{
+    op_array mean;
+    mean_reference(in, v, &mean, magnitude);
+    op_array_make(out, mean.shape);
+    reduce(in, v, take_square, &(powers){ 2, mean.data, out->data });
+    for (int64_t i = 0; i < out->n; i++) {
+        const double divisor = count_terms(v) - v->value;
+        out->data[i] /= divisor > 0 ? divisor : NAN;
+        magnitude->data[i] = out->data[i];
+    }
+    op_array_free(&mean);
+}
+
+static void std_reference(const op_array *in, const op_variant *v, op_array *out,
+                          op_array *magnitude)
+{
+    var_reference(in, v, out, magnitude);
+    for (int64_t i = 0; i < out->n; i++) out->data[i] = magnitude->data[i] = sqrt(out->data[i]);
+}
+
+static void take_ratio(void *context, int64_t output, int64_t term, double x)
+{
+    const powers *c = context;
+    (void)term;
+    c->sum[output] += pow(fabs(x) / c->from[output], c->p);
+}
+
+/* The largest absolute value times the norm of the others' ratios to it. */
+static void norm_reference(const op_array *in, const op_variant *v, op_array *out,
+                           op_array *magnitude)
+{
+    op_array size, sum;
+    op_array_make(&size, in->shape);
+    for (int64_t i = 0; i < in->n; i++) size.data[i] = fabs(in->data[i]);
+    extreme_reference(&size, v, out, magnitude, 1, false);
+    op_array_make(&sum, out->shape);
+    reduce(in, v, take_ratio, &(powers){ v->value, out->data, sum.data });
+    for (int64_t i = 0; i < out->n; i++) {
+        const double max = out->data[i];
+        if (!isinf(v->value) && isfinite(max) && max > 0)
+            out->data[i] = max * pow(sum.data[i], 1 / v->value);
+        magnitude->data[i] = out->data[i];
+    }
+    op_array_free(&size);
+    op_array_free(&sum);
+}
+
+static void take_exp(void *context, int64_t output, int64_t term, double x)
+{
+    const powers *c = context;
+    (void)term;
+    c->sum[output] += exp(x - c->from[output]);
+}
+
+static void logsumexp_reference(const op_array *in, const op_variant *v, op_array *out,
+                                op_array *magnitude)
+{
+    op_array max, zeros;
+    extreme_reference(in, v, &max, &zeros, 1, false);
+    op_array_make(out, max.shape);
+    op_array_make(magnitude, max.shape);
+    for (int64_t i = 0; i < max.n; i++)
+        if (!isfinite(max.data[i])) max.data[i] = 0;
+    reduce(in, v, take_exp, &(powers){ 0, max.data, out->data });
+    for (int64_t i = 0; i < out->n; i++) {
+        const double log_sum = log(out->data[i]);
+        out->data[i] = max.data[i] + log_sum;
+        magnitude->data[i] = fabs(max.data[i]) + fabs(log_sum) + 1;
+    }
+    op_array_free(&max);
+    op_array_free(&zeros);
+}
+
 #define REDUCTION_APPLY(op)                                                     \
     static tarn_tensor *op##_apply(tarn_tensor *const *in, const op_variant *v) \
     {                                                                           \
@@ -172,17 +336,37 @@ REDUCTION_APPLY(mean)
 REDUCTION_APPLY(max)
 REDUCTION_APPLY(min)
 REDUCTION_APPLY(argmax)
+REDUCTION_APPLY(argmin)
+REDUCTION_APPLY(prod)
+REDUCTION_APPLY(logsumexp)
 
-/* ---- softmax */
+static tarn_tensor *var_apply(tarn_tensor *const *in, const op_variant *v)
+{
+    return tarn_var(in[0], v->axes, v->value);
+}
 
-static bool softmax_variant(int i, op_variant *v)
+static tarn_tensor *std_apply(tarn_tensor *const *in, const op_variant *v)
+{
+    return tarn_std(in[0], v->axes, v->value);
+}
+
+static tarn_tensor *norm_apply(tarn_tensor *const *in, const op_variant *v)
+{
+    return tarn_norm(in[0], v->value, v->axes);
+}
+
+/* ---- along one axis */
+
+static bool axis_variant(int i, op_variant *v)
 {
     static const struct {
         tarn_shape shape;
         int axis;
-    } variants[] = { { { 1, { 5 } }, 0 },     { { 2, { 3, 5 } }, 1 },     { { 2, { 3, 5 } }, 0 },
-                     { { 2, { 4, 1 } }, -1 }, { { 3, { 2, 3, 4 } }, -2 }, { { 2, { 0, 3 } }, 1 },
-                     { { 2, { 3, 0 } }, 1 },  { { 2, { 2, 101 } }, -1 } };
+    } variants[] = {
+        { { 1, { 5 } }, 0 },     { { 2, { 3, 5 } }, 1 },     { { 2, { 3, 5 } }, 0 },
+        { { 2, { 4, 1 } }, -1 }, { { 3, { 2, 3, 4 } }, -2 }, { { 2, { 0, 3 } }, 1 },
+        { { 2, { 3, 0 } }, 1 },  { { 2, { 2, 101 } }, -1 },  { { 2, { 3, 130 } }, 0 }
+    };
     if (i >= OP_LENGTH(variants)) return false;
     v->shape[0] = variants[i].shape;
     v->axis = variants[i].axis;
@@ -222,7 +406,16 @@ static void softmax_row(int64_t n, int64_t step, const double *x, double *y, dou
     }
 }
 
-#define SOFTMAX(op)                                                                    \
+static void cumsum_row(int64_t n, int64_t step, const double *x, double *y, double *magnitude)
+{
+    double sum = 0, size = 0;
+    for (int64_t i = 0; i < n; i++) {
+        y[i * step] = sum += x[i * step];
+        magnitude[i * step] = size += fabs(x[i * step]);
+    }
+}
+
+#define ALONG_AXIS(op)                                                                 \
     static tarn_tensor *op##_apply(tarn_tensor *const *in, const op_variant *v)        \
     {                                                                                  \
         return tarn_##op(in[0], v->axis);                                              \
@@ -234,8 +427,9 @@ static void softmax_row(int64_t n, int64_t step, const double *x, double *y, dou
         op_array_make(magnitude, in->shape);                                           \
         for_each_row(in, v->axis, op##_row, out->data, magnitude->data);               \
     }
-SOFTMAX(softmax)
-SOFTMAX(log_softmax)
+ALONG_AXIS(softmax)
+ALONG_AXIS(log_softmax)
+ALONG_AXIS(cumsum)
 
 /* ---- the table */
 
@@ -248,7 +442,14 @@ const op_case op_cases_reductions[] = {
     ROW(max,             1, OF(OP_DISTINCT),               extreme_variant,       0,   1, 0),
     ROW(min,             1, OF(OP_DISTINCT),               extreme_variant,       0,   1, 0),
     ROW(argmax,          1, OF(OP_DISTINCT),               extreme_variant,       0,   0, OP_NO_GRADIENT | OP_ANY_DTYPE | OP_I64_RESULT),
-    ROW(softmax,         1, OF(OP_ANY),                    softmax_variant,       8,  24, OP_NO_SCALAR),
-    ROW(log_softmax,     1, OF(OP_ANY),                    softmax_variant,       4, 128, OP_NO_SCALAR),
+    ROW(argmin,          1, OF(OP_DISTINCT),               extreme_variant,       0,   0, OP_NO_GRADIENT | OP_ANY_DTYPE | OP_I64_RESULT),
+    ROW(prod,            1, OF(OP_NONZERO),                prod_variant,          1, 4096, 0),
+    ROW(var,             1, OF(OP_DISTINCT),               var_variant,           1,  16, 0),
+    ROW(std,             1, OF(OP_DISTINCT),               var_variant,           1,   8, 0),
+    ROW(norm,            1, OF(OP_DISTINCT_SIZES),         norm_variant,          4,   8, 0),
+    ROW(logsumexp,       1, OF(OP_ANY),                    reduce_variant,        4,   8, 0),
+    ROW(cumsum,          1, OF(OP_ANY),                    axis_variant,          1,   1, OP_LINEAR | OP_NO_SCALAR),
+    ROW(softmax,         1, OF(OP_ANY),                    axis_variant,          8,  24, OP_NO_SCALAR),
+    ROW(log_softmax,     1, OF(OP_ANY),                    axis_variant,          4, 128, OP_NO_SCALAR),
     { 0 },
 };

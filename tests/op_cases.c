@@ -109,6 +109,16 @@ static void draw_distinct(op_array *a, uint64_t *random)
     }
 }
 
+static void draw_distinct_sizes(op_array *a, uint64_t *random)
+{
+    draw_distinct(a, random);
+    const double least = -floor((double)a->n / 2) / 64;
+    for (int64_t i = 0; i < a->n; i++) {
+        const double side = (check_random(random) & 1) != 0 ? 1 : -1;
+        a->data[i] = side * (a->data[i] - least + 0.25);
+    }
+}
+
 void op_array_draw(op_array *a, const op_case *c, const op_variant *v, int i, uint64_t *random)
 {
     const tarn_shape *logits = &v->shape[0];
@@ -117,6 +127,7 @@ void op_array_draw(op_array *a, const op_case *c, const op_variant *v, int i, ui
                                                : 1;
     op_array_make(a, v->shape[i]);
     if (c->values[i] == OP_DISTINCT) draw_distinct(a, random);
+    else if (c->values[i] == OP_DISTINCT_SIZES) draw_distinct_sizes(a, random);
     else
         for (int64_t k = 0; k < a->n; k++)
             a->data[k] = c->values[i] == OP_LABELS

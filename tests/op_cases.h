@@ -20,13 +20,14 @@ enum { OP_OPERANDS = 5 };
 /* How elements are drawn. All are multiples of 2^-10, so that F32 and F64 hold the same numbers.
  * Kinks are 1/1024 away or farther, which is a hundred steps of a gradient check. */
 typedef enum op_values {
-    OP_ANY,      /* -2 to 2, not 0 */
-    OP_POSITIVE, /* 1/4 to 3 */
-    OP_NONZERO,  /* 1/4 to 2, either sign */
-    OP_UNIT,     /* 0 to 1 */
-    OP_LATTICE,  /* an even number of 64ths: none equals one of OP_BETWEEN */
-    OP_BETWEEN,  /* an odd number of 64ths */
-    OP_DISTINCT, /* all different, by 1/64 at least */
+    OP_ANY,            /* -2 to 2, not 0 */
+    OP_POSITIVE,       /* 1/4 to 3 */
+    OP_NONZERO,        /* 1/4 to 2, either sign */
+    OP_UNIT,           /* 0 to 1 */
+    OP_LATTICE,        /* an even number of 64ths: none equals one of OP_BETWEEN */
+    OP_BETWEEN,        /* an odd number of 64ths */
+    OP_DISTINCT,       /* all different, by 1/64 at least */
+    OP_DISTINCT_SIZES, /* the same of absolute values, 1/4 at least, either sign */
     OP_LABELS, /* integers from 0 to the variant's `classes`, or the last size of operand 0, less 1;
                   the type is the variant's */
     OP_FLAGS   /* 0, or an integer that is not; the type is the variant's */

@@ -12,7 +12,7 @@
 TARN_BEGIN_DECLS
 
 /* y = e^x / sum(e^x) along one axis, computed from x - max(x).   dx = y (dy - sum(dy y)). A row of
- * -inf gives NaN. */
+ * -inf, or with +inf, gives NaN. */
 TARN_API tarn_tensor *tarn_softmax(tarn_tensor *x, int axis);
 /* y = x - log(sum(e^x)) along one axis.   dx = dy - e^y sum(dy). */
 TARN_API tarn_tensor *tarn_log_softmax(tarn_tensor *x, int axis);

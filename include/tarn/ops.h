@@ -172,6 +172,36 @@ TARN_API tarn_tensor *tarn_min(tarn_tensor *x, tarn_axes axes);
  * of the reduced axes, last fastest. I64; no gradient. x of any type. Fails also: TARN_ESHAPE over
  * nothing. */
 TARN_API tarn_tensor *tarn_argmax(tarn_tensor *x, tarn_axes axes);
+/* Where the smallest element is, in the same way. */
+TARN_API tarn_tensor *tarn_argmin(tarn_tensor *x, tarn_axes axes);
+/* The product, accumulated in double; 1 over nothing.   dx = dy times the product of all other
+ * elements, which is right with zeros among them, too. (Backward needs room for the elements of one
+ * product, in double; the second derivative for the square of their number.) */
+TARN_API tarn_tensor *tarn_prod(tarn_tensor *x, tarn_axes axes);
+/* The variance: the sum of (x - mean)^2, divided by n - correction: 0 for that of the n elements
+ * themselves, 1 for the unbiased estimate of what they are a sample of. Accurate for large means as
+ * well (two passes). NaN, and so the gradient, unless n > correction.
+ *   dx = 2 dy (x - mean) / (n - correction).
+ * Fails also: TARN_EARG if correction is not finite. */
+TARN_API tarn_tensor *tarn_var(tarn_tensor *x, tarn_axes axes, double correction);
+/* The standard deviation: the square root of that variance.
+ *   dx = dy (x - mean) / (y (n - correction)), 0 where y is 0.
+ * Fails also: TARN_EARG if correction is not finite. */
+TARN_API tarn_tensor *tarn_std(tarn_tensor *x, tarn_axes axes, double correction);
+/* The p-norm, sum(|x|^p)^(1/p), for any p > 0; p = INFINITY gives the largest |x|. 0 over nothing.
+ * It overflows or vanishes only where its value does.
+ *   dx = dy sign(x) (|x| / y)^(p-1), 0 where y is 0 and, for p <= 1, where x is; for INFINITY it
+ * goes to the first of equals.
+ * Fails also: TARN_EARG unless p > 0. */
+TARN_API tarn_tensor *tarn_norm(tarn_tensor *x, double p, tarn_axes axes);
+/* log(sum(e^x)), computed from x - max(x), so that nothing overflows; -INFINITY over nothing, and
+ * over elements that all are.   dx = dy e^(x - y), 0 where y is -INFINITY; NaN where x is INFINITY.
+ */
+TARN_API tarn_tensor *tarn_logsumexp(tarn_tensor *x, tarn_axes axes);
+
+/* Running sums along one axis, each accumulated in double: y_i = x_0 + ... + x_i.
+ *   dx_i = dy_i + ... + dy_(n-1). */
+TARN_API tarn_tensor *tarn_cumsum(tarn_tensor *x, int axis);
 
 /* ---- in place: the result overwrites x, and x is returned */
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * extreme.c - max, min and argmax. The first of equals wins; a NaN wins over every number, the
- * first over the others. */
+ * extreme.c - max, min, argmax and argmin. The first of equals wins; a NaN wins over every number,
+ * the first over the others. */
 #include <string.h>
 
 #include "ops/op_list.h"
@@ -48,8 +48,9 @@ typedef void (*contest)(const tarn__reduce_block *block, winners *w);
     }
 #define CONTEST_MAX(code, type, name) CONTEST(max_##code, code, type, >)
 TARN_DTYPE_LIST(CONTEST_MAX)
-CONTEST(min_F32, F32, float, <)
-CONTEST(min_F64, F64, double, <)
+#define CONTEST_MIN(code, type, name) CONTEST(min_##code, code, type, <)
+TARN_DTYPE_LIST(CONTEST_MIN)
+#undef CONTEST_MIN
 #undef CONTEST_MAX
 #undef COMPETE
 #undef CONTEST
@@ -92,26 +93,25 @@ static int64_t offset_of_place(const tarn__layout *x, uint32_t axes, int64_t pla
     return offset;
 }
 
-/* dx = dy at the winner, which is found again. x has no gaps here, so that a term lies in dx where
- * it lies in x. */
-#define BACKWARD(name, type, play_block)                                                   \
-    static tarn_status name(const tarn__call *call)                                        \
-    {                                                                                      \
-        const tarn_tensor *x = call->in[0];                                                \
-        const type *dy = call->dout->data;                                                 \
-        type *dx = call->din[0]->data;                                                     \
-        tarn__reduction r;                                                                 \
-        if (!call->add[0]) memset(dx, 0, tarn__bytes(call->din[0]));                       \
-        tarn__reduction_begin(&r, x, call->attr->axes);                                    \
-        do {                                                                               \
-            winners w;                                                                     \
-            const int64_t n = play(&r, play_block, &w);                                    \
-            type *first = dx + ((const type *)r.block.x - (const type *)x->data);          \
-            for (int64_t j = 0; j < n; j++)                                                \
-                first[j * r.block.across +                                                 \
-                      offset_of_place(&x->layout, call->attr->axes, w.place[j])] += *dy++; \
-        } while (tarn__reduction_next_piece(&r));                                          \
-        return TARN_OK;                                                                    \
+/* dx = dy at the winner, which is found again. */
+#define BACKWARD(name, type, play_block)                                                      \
+    static tarn_status name(const tarn__call *call)                                           \
+    {                                                                                         \
+        tarn_tensor *din = call->din[0];                                                      \
+        const type *dy = call->dout->data;                                                    \
+        tarn__reduction r;                                                                    \
+        if (!call->add[0]) memset(din->data, 0, tarn__bytes(din));                            \
+        tarn__reduction_begin_into(&r, call->in[0], call->attr->axes, din);                   \
+        const int64_t step = r.outputs.step[1];                                               \
+        do {                                                                                  \
+            winners w;                                                                        \
+            type *dx = (type *)din->data + r.outputs.offset[1] + r.done * step;               \
+            const int64_t n = play(&r, play_block, &w);                                       \
+            for (int64_t j = 0; j < n; j++)                                                   \
+                dx[j * step + offset_of_place(&din->layout, call->attr->axes, w.place[j])] += \
+                    *dy++;                                                                    \
+        } while (tarn__reduction_next_piece(&r));                                             \
+        return TARN_OK;                                                                       \
     }
 
 static tarn_status max_forward_f32(const tarn__call *call) { return forward(call, max_F32); }
@@ -124,13 +124,8 @@ BACKWARD(min_backward_f32, float, min_F32)
 BACKWARD(min_backward_f64, double, min_F64)
 #undef BACKWARD
 
-static tarn_status argmax_forward(const tarn__call *call)
+static tarn_status places(const tarn__call *call, const contest *play_block)
 {
-    static const contest play_block[] = {
-#define ENTRY(code, type, name) [TARN_##code] = max_##code,
-        TARN_DTYPE_LIST(ENTRY)
-#undef ENTRY
-    };
     const tarn_tensor *x = call->in[0];
     int64_t *y = call->out->data;
     tarn__reduction r;
@@ -142,6 +137,42 @@ static tarn_status argmax_forward(const tarn__call *call)
         y += n;
     } while (tarn__reduction_next_piece(&r));
     return TARN_OK;
+}
+
+static tarn_status argmax_forward(const tarn__call *call)
+{
+    static const contest play_block[] = {
+#define ENTRY(code, type, name) [TARN_##code] = max_##code,
+        TARN_DTYPE_LIST(ENTRY)
+#undef ENTRY
+    };
+    return places(call, play_block);
+}
+
+static tarn_status argmin_forward(const tarn__call *call)
+{
+    static const contest play_block[] = {
+#define ENTRY(code, type, name) [TARN_##code] = min_##code,
+        TARN_DTYPE_LIST(ENTRY)
+#undef ENTRY
+    };
+    return places(call, play_block);
+}
+
+/* ---- the gradients as expressions: the places of the winners do not change with x */
+
+static tarn_tensor *max_graph(const tarn__call *call, int i)
+{
+    (void)i;
+    tarn_tensor *place = tarn_argmax(call->in[0], tarn__kept_axes(call));
+    return tarn__at_winners(call, place, call->dout);
+}
+
+static tarn_tensor *min_graph(const tarn__call *call, int i)
+{
+    (void)i;
+    tarn_tensor *place = tarn_argmin(call->in[0], tarn__kept_axes(call));
+    return tarn__at_winners(call, place, call->dout);
 }
 
 /* ---- the operations */
@@ -158,7 +189,7 @@ static tarn_status infer(const tarn__call *call, tarn__layout *out, int64_t *off
     return tarn__infer_reduce(call, out, offset);
 }
 
-static tarn_status infer_argmax(const tarn__call *call, tarn__layout *out, int64_t *offset)
+static tarn_status infer_places(const tarn__call *call, tarn__layout *out, int64_t *offset)
 {
     const tarn_status status = infer(call, out, offset);
     out->dtype = TARN_I64;
@@ -169,20 +200,24 @@ const tarn__op tarn__op_max = {
     .name = "max",
     .operands = { "x" },
     .arity = 1,
+    .layout = TARN__STRIDED,
     .uses = { TARN__USES_IN0 },
     .infer = infer,
     .forward = TARN__FLOATS(max_forward),
     .backward = TARN__FLOATS(max_backward),
+    .graph = max_graph,
 };
 
 const tarn__op tarn__op_min = {
     .name = "min",
     .operands = { "x" },
     .arity = 1,
+    .layout = TARN__STRIDED,
     .uses = { TARN__USES_IN0 },
     .infer = infer,
     .forward = TARN__FLOATS(min_forward),
     .backward = TARN__FLOATS(min_backward),
+    .graph = min_graph,
 };
 
 const tarn__op tarn__op_argmax = {
@@ -191,8 +226,18 @@ const tarn__op tarn__op_argmax = {
     .arity = 1,
     .any_dtype = 1,
     .layout = TARN__STRIDED,
-    .infer = infer_argmax,
+    .infer = infer_places,
     .forward = { argmax_forward, argmax_forward },
+};
+
+const tarn__op tarn__op_argmin = {
+    .name = "argmin",
+    .operands = { "x" },
+    .arity = 1,
+    .any_dtype = 1,
+    .layout = TARN__STRIDED,
+    .infer = infer_places,
+    .forward = { argmin_forward, argmin_forward },
 };
 
 tarn_tensor *tarn_max(tarn_tensor *x, tarn_axes axes)
@@ -208,4 +253,9 @@ tarn_tensor *tarn_min(tarn_tensor *x, tarn_axes axes)
 tarn_tensor *tarn_argmax(tarn_tensor *x, tarn_axes axes)
 {
     return tarn__apply_reduction(&tarn__op_argmax, x, &axes);
+}
+
+tarn_tensor *tarn_argmin(tarn_tensor *x, tarn_axes axes)
+{
+    return tarn__apply_reduction(&tarn__op_argmin, x, &axes);
 }

@@ -60,6 +60,13 @@
     X(max)                            \
     X(min)                            \
     X(argmax)                         \
+    X(argmin)                         \
+    X(prod)                           \
+    X(var)                            \
+    X(std)                            \
+    X(norm)                           \
+    X(logsumexp)                      \
+    X(cumsum)                         \
     X(softmax)                        \
     X(log_softmax)                    \
     X(cross_entropy)                  \

@@ -3,6 +3,7 @@
 #include "ops/reduce.h"
 
 #include "ops/op_list.h"
+#include "ops/shapes.h"
 
 /* ---- walks */
 
@@ -60,6 +61,32 @@ bool tarn__reduction_next_piece(tarn__reduction *r)
     return more;
 }
 
+static void set_first(tarn__terms *t)
+{
+    t->x_first = t->outputs.offset[0] + t->done * t->outputs.step[0];
+    t->dx_first = t->outputs.offset[1] + t->done * t->outputs.step[1];
+}
+
+void tarn__terms_begin(tarn__terms *t, const tarn_tensor *x, uint32_t axes, const tarn_tensor *dx)
+{
+    const tarn__layout *const operands[] = { &x->layout, &dx->layout };
+    tarn__loop_begin_axes(&t->outputs, &x->layout, ~axes, 2, operands);
+    tarn__loop_begin_axes(&t->terms, &x->layout, axes, 2, operands);
+    t->done = 0;
+    set_first(t);
+}
+
+bool tarn__terms_next(tarn__terms *t)
+{
+    bool more = true;
+    if (++t->done >= t->outputs.n) {
+        t->done = 0;
+        more = tarn__loop_next(&t->outputs);
+    }
+    set_first(t);
+    return more;
+}
+
 /* ---- axes */
 
 /* The axes as bits. */
@@ -86,7 +113,13 @@ static tarn_status axes_bits(const tarn__call *call, const tarn_axes *axes, uint
 
 tarn_tensor *tarn__apply_reduction(const tarn__op *op, tarn_tensor *x, const tarn_axes *axes)
 {
-    tarn__attr attr = { .keep = axes->keep != 0 };
+    return tarn__apply_reduction_by(op, x, axes, 0);
+}
+
+tarn_tensor *tarn__apply_reduction_by(const tarn__op *op, tarn_tensor *x, const tarn_axes *axes,
+                                      double value)
+{
+    tarn__attr attr = { .value = value, .keep = axes->keep != 0 };
     if (x != NULL) {
         const tarn__call call = { .op = op, .manager = x->manager, .in = { x } };
         if (axes_bits(&call, axes, &attr.axes) != TARN_OK) return NULL;
@@ -94,16 +127,48 @@ tarn_tensor *tarn__apply_reduction(const tarn__op *op, tarn_tensor *x, const tar
     return tarn__apply1(op, x, &attr);
 }
 
-/* ---- sum and mean */
+tarn_tensor *tarn__apply_along(const tarn__op *op, tarn_tensor *x, int axis)
+{
+    tarn__attr attr = { 0 };
+    if (x != NULL) {
+        const tarn__call call = { .op = op, .manager = x->manager, .in = { x } };
+        attr.axis = tarn__axis_of_x(&call, axis);
+        if (attr.axis < 0) return NULL;
+    }
+    return tarn__apply1(op, x, &attr);
+}
 
-/* The layout of dy as if the reduced axes had been kept, so that it broadcasts to x. */
-static tarn__layout kept_layout(const tarn__layout *x, uint32_t axes)
+double tarn__n_terms(const tarn__call *call)
+{
+    const tarn__layout *x = &call->in[0]->layout;
+    double n = 1;
+    for (int axis = 0; axis < x->ndim; axis++)
+        if ((call->attr->axes >> axis & 1) != 0) n *= (double)x->dims[axis];
+    return n;
+}
+
+tarn__layout tarn__kept_layout(const tarn__layout *x, uint32_t axes)
 {
     tarn__layout kept = *x;
     for (int axis = 0; axis < x->ndim; axis++)
         if ((axes >> axis & 1) != 0) kept.dims[axis] = 1;
     (void)tarn__layout_pack(&kept);
     return kept;
+}
+
+/* ---- sum and mean */
+
+static tarn_tensor *sum_graph(const tarn__call *call, int i)
+{
+    (void)i;
+    return tarn__repeated(call, call->dout);
+}
+
+static tarn_tensor *mean_graph(const tarn__call *call, int i)
+{
+    (void)i;
+    tarn_tensor *share = tarn_div_scalar(call->dout, tarn__n_terms(call));
+    return tarn__repeated(call, share);
 }
 
 #define TARN_KERNELS "ops/reduce.inc"
@@ -127,6 +192,7 @@ const tarn__op tarn__op_sum = {
     .infer = tarn__infer_reduce,
     .forward = TARN__FLOATS(sum_forward),
     .backward = TARN__FLOATS(sum_backward),
+    .graph = sum_graph,
 };
 
 const tarn__op tarn__op_mean = {
@@ -137,6 +203,7 @@ const tarn__op tarn__op_mean = {
     .infer = tarn__infer_reduce,
     .forward = TARN__FLOATS(mean_forward),
     .backward = TARN__FLOATS(mean_backward),
+    .graph = mean_graph,
 };
 
 tarn_tensor *tarn_sum(tarn_tensor *x, tarn_axes axes)

@@ -2,6 +2,7 @@
  * softmax.c - softmax and log_softmax along one axis. */
 #include "ops/op_list.h"
 #include "ops/real.h"
+#include "ops/reduce.h"
 
 /* A tensor without gaps as rows along an axis: `before` x n x `after` elements, of which row (i, j)
  * has those at i * n * after + j and then every `after`. */
@@ -20,6 +21,26 @@ static rows rows_of(const tarn__layout *layout, int axis)
 #define TARN_KERNELS "ops/softmax.inc"
 #include "ops/for_each_float.h"
 
+/* dx = y (dy - sum(dy y)). */
+static tarn_tensor *softmax_graph(const tarn__call *call, int i)
+{
+    (void)i;
+    tarn_tensor *product = tarn_mul(call->dout, call->out);
+    tarn_tensor *dot = tarn_sum(product, TARN_AXES_KEEP(call->attr->axis));
+    tarn_tensor *difference = tarn_sub(call->dout, dot);
+    return tarn_mul(call->out, difference);
+}
+
+/* dx = dy - e^y sum(dy). */
+static tarn_tensor *log_softmax_graph(const tarn__call *call, int i)
+{
+    (void)i;
+    tarn_tensor *share = tarn_exp(call->out);
+    tarn_tensor *total = tarn_sum(call->dout, TARN_AXES_KEEP(call->attr->axis));
+    tarn_tensor *part = tarn_mul(share, total);
+    return tarn_sub(call->dout, part);
+}
+
 const tarn__op tarn__op_softmax = {
     .name = "softmax",
     .operands = { "x" },
@@ -29,6 +50,7 @@ const tarn__op tarn__op_softmax = {
     .infer = tarn__infer_same,
     .forward = TARN__FLOATS(softmax_forward),
     .backward = TARN__FLOATS(softmax_backward),
+    .graph = softmax_graph,
 };
 
 const tarn__op tarn__op_log_softmax = {
@@ -40,27 +62,15 @@ const tarn__op tarn__op_log_softmax = {
     .infer = tarn__infer_same,
     .forward = TARN__FLOATS(log_softmax_forward),
     .backward = TARN__FLOATS(log_softmax_backward),
+    .graph = log_softmax_graph,
 };
-
-static tarn_tensor *along_axis(const tarn__op *op, tarn_tensor *x, int axis)
-{
-    tarn__attr attr = { 0 };
-    if (x != NULL && (attr.axis = tarn__axis(&x->layout, axis)) < 0) {
-        const tarn__call call = { .op = op, .manager = x->manager };
-        char text[TARN__DESCRIPTION_BYTES];
-        (void)tarn__call_fail(&call, TARN_EARG, "x %s has no axis %d", tarn__describe(x, text),
-                              axis);
-        return NULL;
-    }
-    return tarn__apply1(op, x, &attr);
-}
 
 tarn_tensor *tarn_softmax(tarn_tensor *x, int axis)
 {
-    return along_axis(&tarn__op_softmax, x, axis);
+    return tarn__apply_along(&tarn__op_softmax, x, axis);
 }
 
 tarn_tensor *tarn_log_softmax(tarn_tensor *x, int axis)
 {
-    return along_axis(&tarn__op_log_softmax, x, axis);
+    return tarn__apply_along(&tarn__op_log_softmax, x, axis);
 }
