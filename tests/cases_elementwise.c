@@ -24,6 +24,19 @@ static bool any_whole(int i, op_variant *v)
     return more;
 }
 
+/* Ranges with kinks between the numbers that are drawn; without an end; of one number. */
+static bool any_range(int i, op_variant *v)
+{
+    static const double ranges[][2] = {
+        { -0.5 - 0x1p-11, 0.75 + 0x1p-11 }, { -INFINITY, 0x1p-11 },  { -1.25 + 0x1p-11, INFINITY },
+        { 0.25 + 0x1p-11, 0.25 + 0x1p-11 }, { -INFINITY, INFINITY },
+    };
+    const bool more = op_any_shape(i, v);
+    v->value = ranges[i % OP_LENGTH(ranges)][0];
+    v->value_b = ranges[i % OP_LENGTH(ranges)][1];
+    return more;
+}
+
 /* 0, 1, 2 and others. */
 static bool any_exponent(int i, op_variant *v)
 {
@@ -168,6 +181,36 @@ UNARY(sigmoid, 1 / (1 + exp(-x)))
 UNARY(relu, isnan(x) ? x : x > 0 ? x : 0)
 UNARY(sign, isnan(x) ? x : sign_of(x))
 
+/* Half of it where x is halfway, the larger in amount; then back to the even one. */
+static double round_of(double x)
+{
+    const double y = trunc(x + copysign(0.5, x));
+    return fabs(x - trunc(x)) == 0.5 && fmod(y, 2) != 0 ? y - copysign(1, x) : y;
+}
+
+UNARY(expm1, expm1(x))
+UNARY(log1p, log1p(x))
+UNARY(rsqrt, 1 / sqrt(x))
+UNARY(reciprocal, 1 / x)
+UNARY(sin, sin(x))
+UNARY(cos, cos(x))
+UNARY(erf, erf(x))
+UNARY(softplus, x > 0 ? x + log1p(exp(-x)) : log1p(exp(x)))
+UNARY(silu, x == -INFINITY ? 0 : x / (1 + exp(-x)))
+UNARY(gelu, x == -INFINITY ? 0 : x / 2 * erfc(-x / sqrt(2)))
+UNARY(gelu_tanh,
+      x == -INFINITY ? 0 : x / (1 + exp(-sqrt(8 / acos(-1)) * (x + 0.044715 * x * x * x))))
+UNARY(floor, trunc(x) - (x < trunc(x)))
+UNARY(ceil, trunc(x) + (x > trunc(x)))
+UNARY(round, round_of(x))
+SCALAR(elu, x > 0 ? x : s * expm1(x))
+
+UNARY_REFERENCE(clamp, isnan(x) ? x : x<s ? s : x> v->value_b ? v->value_b : x)
+static tarn_tensor *clamp_apply(tarn_tensor *const *in, const op_variant *v)
+{
+    return tarn_clamp(in[0], v->value, v->value_b);
+}
+
 BINARY(equal, a == b)
 BINARY(not_equal, a != b)
 BINARY(less, a < b)
@@ -252,7 +295,23 @@ const op_case op_cases_elementwise[] = {
     ROW(relu,            1, OF(OP_ANY),                    op_any_shape,             0,   1, 0),
     ROW(leaky_relu,      1, OF(OP_ANY),                    op_any_shape,             1,   1, 0),
     ROW(leaky_relu,      1, OF(OP_ANY),                    any_shape_negative,    1,   1, 0),
+    ROW(elu,             1, OF(OP_ANY),                    op_any_shape,             4,   8, 0),
+    ROW(softplus,        1, OF(OP_ANY),                    op_any_shape,             4,   4, 0),
+    ROW(silu,            1, OF(OP_ANY),                    op_any_shape,             8,   8, 0),
+    ROW(gelu,            1, OF(OP_ANY),                    op_any_shape,            16,  16, 0),
+    ROW(gelu_tanh,       1, OF(OP_ANY),                    op_any_shape,            16,  16, 0),
+    ROW(expm1,           1, OF(OP_ANY),                    op_any_shape,             2,  24, 0),
+    ROW(log1p,           1, OF(OP_POSITIVE),               op_any_shape,             2,   4, 0),
+    ROW(rsqrt,           1, OF(OP_POSITIVE),               op_any_shape,             2,  32, 0),
+    ROW(reciprocal,      1, OF(OP_NONZERO),                op_any_shape,             1,  64, 0),
+    ROW(sin,             1, OF(OP_ANY),                    op_any_shape,             2,   4, 0),
+    ROW(cos,             1, OF(OP_ANY),                    op_any_shape,             2,   4, 0),
+    ROW(erf,             1, OF(OP_ANY),                    op_any_shape,             2,  12, 0),
     ROW(sign,            1, OF(OP_ANY),                    op_any_shape,             0,   1, 0),
+    ROW(floor,           1, OF(OP_BETWEEN),                op_any_shape,             0,   1, 0),
+    ROW(ceil,            1, OF(OP_BETWEEN),                op_any_shape,             0,   1, 0),
+    ROW(round,           1, OF(OP_BETWEEN),                op_any_shape,             0,   1, 0),
+    ROW(clamp,           1, OF(OP_ANY),                    any_range,                0,   1, 0),
     ROW(equal,           2, OF(OP_LATTICE, OP_LATTICE),    op_any_pair,              0,   0, COMPARISON),
     ROW(not_equal,       2, OF(OP_LATTICE, OP_LATTICE),    op_any_pair,              0,   0, COMPARISON),
     ROW(less,            2, OF(OP_LATTICE, OP_LATTICE),    op_any_pair,              0,   0, COMPARISON),

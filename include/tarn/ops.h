@@ -75,14 +75,29 @@ TARN_API tarn_tensor *tarn_neg(tarn_tensor *x);
 TARN_API tarn_tensor *tarn_abs(tarn_tensor *x);
 /* y = e^x.   dx = dy y. */
 TARN_API tarn_tensor *tarn_exp(tarn_tensor *x);
+/* y = e^x - 1, without the difference.   dx = dy e^x. */
+TARN_API tarn_tensor *tarn_expm1(tarn_tensor *x);
 /* y = ln x.   dx = dy / x. */
 TARN_API tarn_tensor *tarn_log(tarn_tensor *x);
+/* y = ln(1 + x), without the sum.   dx = dy / (1 + x). */
+TARN_API tarn_tensor *tarn_log1p(tarn_tensor *x);
 /* y = the square root of x.   dx = dy / (2 y). */
 TARN_API tarn_tensor *tarn_sqrt(tarn_tensor *x);
+/* y = 1 / the square root of x.   dx = -dy y^3 / 2. */
+TARN_API tarn_tensor *tarn_rsqrt(tarn_tensor *x);
 /* y = x x.   dx = 2 dy x. */
 TARN_API tarn_tensor *tarn_square(tarn_tensor *x);
+/* y = 1 / x.   dx = -dy y^2. */
+TARN_API tarn_tensor *tarn_reciprocal(tarn_tensor *x);
+/* y = sin x, x in radians.   dx = dy cos x. */
+TARN_API tarn_tensor *tarn_sin(tarn_tensor *x);
+/* y = cos x, x in radians.   dx = -dy sin x. */
+TARN_API tarn_tensor *tarn_cos(tarn_tensor *x);
 /* y = tanh x.   dx = dy (1 - y^2). */
 TARN_API tarn_tensor *tarn_tanh(tarn_tensor *x);
+/* y = erf x, the error function.   dx = dy 2 e^(-x^2) / sqrt(pi). */
+TARN_API tarn_tensor *tarn_erf(tarn_tensor *x);
+
 /* y = 1 / (1 + e^-x).   dx = dy y (1 - y). */
 TARN_API tarn_tensor *tarn_sigmoid(tarn_tensor *x);
 /* y = x where x > 0, else 0; NaN stays NaN.   dx = dy where x > 0, else 0. */
@@ -90,9 +105,33 @@ TARN_API tarn_tensor *tarn_relu(tarn_tensor *x);
 /* y = x where x > 0, else slope x.   dx = dy where x > 0, else slope dy. Fails also: TARN_EARG if
  * slope is not finite. */
 TARN_API tarn_tensor *tarn_leaky_relu(tarn_tensor *x, double slope);
+/* y = x where x > 0, else alpha (e^x - 1).   dx = dy where x > 0, else dy alpha e^x. Fails also:
+ * TARN_EARG if alpha is not finite. */
+TARN_API tarn_tensor *tarn_elu(tarn_tensor *x, double alpha);
+/* y = ln(1 + e^x).   dx = dy sigmoid(x). */
+TARN_API tarn_tensor *tarn_softplus(tarn_tensor *x);
+/* y = x sigmoid(x), 0 at -infinity.   dx = dy (p + x p (1 - p)), p = sigmoid(x). */
+TARN_API tarn_tensor *tarn_silu(tarn_tensor *x);
+/* y = x P(x), 0 at -infinity; P is the standard normal distribution, (1 + erf(x / sqrt(2))) / 2.
+ * dx = dy (P(x) + x P'(x)), P'(x) = e^(-x^2 / 2) / sqrt(2 pi). */
+TARN_API tarn_tensor *tarn_gelu(tarn_tensor *x);
+/* Its approximation y = x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2, 0 at -infinity.   dx =
+ * dy times the derivative of that. */
+TARN_API tarn_tensor *tarn_gelu_tanh(tarn_tensor *x);
 
-/* y = 1 where x > 0, -1 where x < 0, else x itself: a zero or NaN.   dx = 0. */
+/* y = 1 where x > 0, -1 where x < 0, else x itself: a zero or NaN.   dx = 0: like the next three it
+ * has a gradient, which is zero everywhere, so that what it is a part of can be trained. */
 TARN_API tarn_tensor *tarn_sign(tarn_tensor *x);
+/* y = the largest whole number that is not greater than x.   dx = 0. */
+TARN_API tarn_tensor *tarn_floor(tarn_tensor *x);
+/* y = the smallest whole number that is not less than x.   dx = 0. */
+TARN_API tarn_tensor *tarn_ceil(tarn_tensor *x);
+/* y = the whole number next to x; of two the even one (0.5 gives 0, 1.5 gives 2).   dx = 0. */
+TARN_API tarn_tensor *tarn_round(tarn_tensor *x);
+/* y = min where x < min, max where x > max, else x; NaN stays NaN. Either bound may be infinite:
+ * then the other is the only one.   dx = dy where min <= x <= max, else 0. Fails also: TARN_EARG
+ * unless min <= max (NaN is no bound). */
+TARN_API tarn_tensor *tarn_clamp(tarn_tensor *x, double min, double max);
 
 /* ---- comparisons: 1 where it holds, else 0, as U8; no gradient. The operands broadcast and may
  * have any type, both the same (else TARN_EDTYPE). NaN is equal to nothing, itself included, and

@@ -3,6 +3,7 @@
  * binary.inc. */
 #include <string.h>
 
+#include "ops/graph.h"
 #include "ops/loop.h"
 #include "ops/op_list.h"
 #include "ops/real.h"
@@ -22,17 +23,65 @@ enum { PIECE = 256 };
 #define TARN_KERNELS "ops/binary_loops.inc"
 #include "ops/for_each_float.h"
 
-#define BINARY(op, f, da, da_reads, db, db_reads) \
-    const tarn__op tarn__op_##op = {              \
-        .name = #op,                              \
-        .operands = { "a", "b" },                 \
-        .arity = 2,                               \
-        .layout = TARN__STRIDED,                  \
-        .in_place = true,                         \
-        .uses = { da_reads, db_reads },           \
-        .infer = tarn__infer_broadcast,           \
-        .forward = TARN__FLOATS(op##_forward),    \
-        .backward = TARN__FLOATS(op##_backward),  \
+/* ---- gradients as operations, where they do not fit into the page
+ *
+ * Where a power does not depend on an operand, whatever its formula says (the base 0 with the
+ * exponent 0; the base 0 with any that is not negative), base and gradient are replaced by numbers
+ * with which the formula gives 0, and its derivatives are 0 as well. */
+
+static tarn_tensor *one_where(tarn_tensor *condition, tarn_tensor *x)
+{
+    tarn_tensor *one = x != NULL ? tarn_ones(x->manager, tarn_get_dtype(x), TARN_SCALAR) : NULL;
+    return tarn_where(condition, one, x);
+}
+
+static tarn_tensor *pow_da(tarn_tensor *dy, tarn_tensor *a, tarn_tensor *b)
+{
+    tarn_tensor *no_base = tarn_equal_scalar(a, 0);
+    tarn_tensor *no_exponent = tarn_equal_scalar(b, 0);
+    tarn_tensor *constant = tarn__both(no_base, no_exponent);
+    tarn_tensor *scaled = tarn_mul(tarn_masked_fill(dy, constant, 0), b);
+    tarn_tensor *base = one_where(constant, a);
+    return tarn_mul(scaled, tarn_pow(base, tarn_add_scalar(b, -1)));
+}
+
+static tarn_tensor *pow_db(tarn_tensor *dy, tarn_tensor *a, tarn_tensor *b, tarn_tensor *y)
+{
+    tarn_tensor *no_base = tarn_equal_scalar(a, 0);
+    tarn_tensor *not_negative = tarn_greater_equal_scalar(b, 0);
+    tarn_tensor *constant = tarn__both(no_base, not_negative);
+    tarn_tensor *scaled = tarn_mul(dy, y);
+    return tarn_mul(scaled, tarn_log(one_where(constant, a)));
+}
+
+static tarn_tensor *dy_if_larger(tarn_tensor *dy, tarn_tensor *a, tarn_tensor *b)
+{
+    tarn_tensor *less = tarn_less(a, b);
+    tarn_tensor *equal = tarn_equal(a, b);
+    return tarn__dy_share(dy, less, equal);
+}
+
+/* ---- the operations */
+
+#define BINARY(op, f, da, da_reads, db, db_reads, graph_da, graph_db)                     \
+    static tarn_tensor *op##_graph(const tarn__call *call, int i)                         \
+    {                                                                                     \
+        tarn_tensor *a = call->in[0], *b = call->in[1], *y = call->out, *dy = call->dout; \
+        (void)a, (void)b, (void)y;                                                        \
+        if (i == 0) return (graph_da);                                                    \
+        return (graph_db);                                                                \
+    }                                                                                     \
+    const tarn__op tarn__op_##op = {                                                      \
+        .name = #op,                                                                      \
+        .operands = { "a", "b" },                                                         \
+        .arity = 2,                                                                       \
+        .layout = TARN__STRIDED,                                                          \
+        .in_place = true,                                                                 \
+        .uses = { da_reads, db_reads },                                                   \
+        .infer = tarn__infer_broadcast,                                                   \
+        .forward = TARN__FLOATS(op##_forward),                                            \
+        .backward = TARN__FLOATS(op##_backward),                                          \
+        .graph = op##_graph,                                                              \
     };
 #include "ops/binary.inc"
 #undef BINARY

@@ -25,14 +25,30 @@
     X(neg)                            \
     X(abs)                            \
     X(exp)                            \
+    X(expm1)                          \
     X(log)                            \
+    X(log1p)                          \
     X(sqrt)                           \
+    X(rsqrt)                          \
     X(square)                         \
+    X(reciprocal)                     \
+    X(sin)                            \
+    X(cos)                            \
     X(tanh)                           \
+    X(erf)                            \
     X(sigmoid)                        \
     X(relu)                           \
     X(leaky_relu)                     \
+    X(elu)                            \
+    X(softplus)                       \
+    X(silu)                           \
+    X(gelu)                           \
+    X(gelu_tanh)                      \
     X(sign)                           \
+    X(floor)                          \
+    X(ceil)                           \
+    X(round)                          \
+    X(clamp)                          \
     X(equal)                          \
     X(equal_scalar)                   \
     X(not_equal)                      \

@@ -8,6 +8,17 @@
 #include <stdint.h>
 #include <tgmath.h>
 
+/* Constants, to the precision of double. */
+#define ROOT_HALF 0.70710678118654752440       /* 1 / sqrt(2) */
+#define ROOT_HALF_BY_PI 0.79788456080286535588 /* sqrt(2 / pi) */
+#define TWO_BY_ROOT_PI 1.12837916709551257390  /* 2 / sqrt(pi) */
+
+/* The argument u = x (A + B x^2) = 2 sqrt(2 / pi) (x + 0.044715 x^3) of gelu's approximation
+ * x sigmoid(u), which is x (1 + tanh(u / 2)) / 2 (Hendrycks and Gimpel, Gaussian Error Linear
+ * Units). */
+#define GELU_A (2 * ROOT_HALF_BY_PI)
+#define GELU_B (2 * ROOT_HALF_BY_PI * 0.044715)
+
 #define TARN_KERNELS "ops/real.inc"
 #include "ops/for_each_float.h"
 
@@ -15,6 +26,14 @@
 
 #define sign(x) BY_TYPE(sign, x)(x)
 #define sigmoid(x) BY_TYPE(sigmoid, x)(x)
+#define softplus(x) BY_TYPE(softplus, x)(x)
+#define silu(x) BY_TYPE(silu, x)(x)
+#define silu_slope(x) BY_TYPE(silu_slope, x)(x)
+#define erf_slope(x) BY_TYPE(erf_slope, x)(x)
+#define gelu(x) BY_TYPE(gelu, x)(x)
+#define gelu_slope(x) BY_TYPE(gelu_slope, x)(x)
+#define gelu_tanh(x) BY_TYPE(gelu_tanh, x)(x)
+#define gelu_tanh_slope(x) BY_TYPE(gelu_tanh_slope, x)(x)
 #define power(x, s) BY_TYPE(power, x)(x, s)
 #define power_dx(g, x, s) BY_TYPE(power_dx, g)(g, x, s)
 #define power_ds(g, x, s, y) BY_TYPE(power_ds, g)(g, x, s, y)

@@ -3,6 +3,31 @@
 #include "ops/elementwise.h"
 #include "ops/op_list.h"
 
+/* ---- gradients as operations, where they do not fit into the page */
+
+static tarn_tensor *pow_scalar_dx(tarn_tensor *dy, tarn_tensor *x, double s)
+{
+    if (s == 0) return tarn__no_dx(dy);
+    tarn_tensor *scaled = tarn_mul_scalar(dy, s);
+    return tarn_mul(scaled, tarn_pow_scalar(x, s - 1));
+}
+
+static tarn_tensor *maximum_scalar_dx(tarn_tensor *dy, tarn_tensor *x, double s)
+{
+    tarn_tensor *less = tarn_less_scalar(x, s);
+    tarn_tensor *equal = tarn_equal_scalar(x, s);
+    return tarn__dy_share(dy, less, equal);
+}
+
+static tarn_tensor *minimum_scalar_dx(tarn_tensor *dy, tarn_tensor *x, double s)
+{
+    tarn_tensor *greater = tarn_greater_scalar(x, s);
+    tarn_tensor *equal = tarn_equal_scalar(x, s);
+    return tarn__dy_share(dy, greater, equal);
+}
+
+/* ---- the operations */
+
 #define ELEMENTWISE ELEMENTWISE_KERNELS
 #define TARN_KERNELS "ops/scalar.inc"
 #include "ops/for_each_float.h"

@@ -214,6 +214,7 @@ const tarn__op tarn__op_masked_fill = {
     .arity = 2,
     .any_dtype = 1 | 2,
     .layout = TARN__STRIDED,
+    .in_place = true,
     .grad_in_place = true,
     .uses = { TARN__USES_IN1 },
     .infer = masked_fill_infer,
