@@ -18,6 +18,7 @@
 
 #include "tarn/autograd.h"
 #include "tarn/conv.h"
+#include "tarn/custom.h"
 #include "tarn/data.h"
 #include "tarn/dry_run.h"
 #include "tarn/dtype.h"

@@ -266,6 +266,8 @@ static tarn_status backward_of_leaf(tarn_tensor *leaf, tarn_tensor *gradient)
 tarn_status tarn__backward_segment(tarn_tensor *output, tarn_tensor *seed)
 {
     tarn__pass p = { .tm = output->manager, .name = "tarn_backward" };
+    if (!output->requires_grad) return TARN_OK;
+    if (output->node == NULL) return add_to_leaf(output, seed);
     tarn_status status = tarn__pass_mark(&p, &TARN_LIST(output));
     if (status != TARN_OK) return status;
     output->node->dout = tarn__pass_make_seed(output, seed);

@@ -164,7 +164,8 @@ tarn_tensor *tarn_checkpoint(tarn_function function, tarn_list inputs, void *con
 /* A leaf on the elements of an input, whose gradient is din, or no leaf if that is NULL. */
 static tarn_tensor *stand_in(tarn_tensor *input, tarn_tensor *din, bool add)
 {
-    tarn_tensor *leaf = tarn_detach(input);
+    /* The handle may have ended, but its elements were saved. */
+    tarn_tensor *leaf = tarn__adopt(tarn__tensor_view(input, &input->layout, 0));
     if (leaf == NULL || din == NULL || tarn_require_grad(leaf) == NULL) return leaf;
     leaf->grad = din;
     leaf->grad_state = add ? TARN__GRAD_ARRIVED : TARN__GRAD_EMPTY;
@@ -193,7 +194,6 @@ static tarn_status run_again(const tarn__call *call, tarn__segment *s, tarn_tens
             "tarn_checkpoint: the function gives %s now and gave %s first: it must do "
             "the same each time",
             y == NULL ? "NULL" : tarn__describe(y, now), tarn__describe(call->out, first));
-    if (y->node == NULL) return TARN_OK; /* nothing in it wants a gradient */
     return tarn__backward_segment(y, call->dout);
 }
 

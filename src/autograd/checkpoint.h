@@ -14,7 +14,8 @@ tarn_status tarn__segment_backward(const tarn__call *call, const tarn__node *nod
 
 void tarn__segment_free(tarn_manager *tm, tarn__segment *segment);
 
-/* A pass from one output, whose operations were recorded inside another pass, to the leaves. */
+/* A pass from one output, whose operations were recorded inside another pass, to the leaves; it may
+ * be a leaf itself, or want no gradient. */
 tarn_status tarn__backward_segment(tarn_tensor *output, tarn_tensor *seed);
 
 #endif
