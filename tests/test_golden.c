@@ -54,6 +54,13 @@ static void add(text *t, const char *format, ...)
     va_end(arguments);
 }
 
+/* As JSON is read by many: infinities by name. */
+static void add_number(text *t, double x)
+{
+    if (isinf(x)) add(t, "%sInfinity", x < 0 ? "-" : "");
+    else add(t, "%.17g", x);
+}
+
 static void add_shape(text *t, const char *name, const tarn_shape *shape)
 {
     add(t, "\"%s\": [", name);
@@ -67,7 +74,10 @@ static void add_array(text *t, const op_array *a, tarn_dtype dtype)
     add(t, "{ ");
     add_shape(t, "shape", &a->shape);
     add(t, ", \"dtype\": \"%s\", \"data\": [", tarn_dtype_name(dtype));
-    for (int64_t i = 0; i < a->n; i++) add(t, "%s%.17g", i > 0 ? ", " : "", a->data[i]);
+    for (int64_t i = 0; i < a->n; i++) {
+        if (i > 0) add(t, ", ");
+        add_number(t, a->data[i]);
+    }
     add(t, "] }");
 }
 
@@ -110,7 +120,10 @@ static text describe(const op_trial *t, const op_array *cotangent)
     }
     add(&s, "], \"cotangent\": ");
     add_array(&s, cotangent, TARN_F64);
-    add(&s, ", \"value\": %.17g, \"value_b\": %.17g", v->value, v->value_b);
+    add(&s, ", \"value\": ");
+    add_number(&s, v->value);
+    add(&s, ", \"value_b\": ");
+    add_number(&s, v->value_b);
     add(&s, ", \"axis\": %d, \"axis_b\": %d, \"choice\": %d", v->axis, v->axis_b, v->choice);
     add(&s, ", \"start\": %lld, \"stop\": %lld, \"step\": %lld", (long long)v->start,
         (long long)v->stop, (long long)v->step);
@@ -119,6 +132,10 @@ static text describe(const op_trial *t, const op_array *cotangent)
     for (int i = 0; i < v->axes.n; i++) add(&s, "%s%d", i > 0 ? ", " : "", v->axes.axis[i]);
     add(&s, "], ");
     add_shape(&s, "target", &v->target);
+    add(&s, ", \"classes\": %lld, \"sizes\": [", (long long)v->classes);
+    for (int i = 0; i < TARN_MAX_DIMS; i++)
+        add(&s, "%s%lld", i > 0 ? ", " : "", (long long)v->target.dims[i]);
+    add(&s, "]");
     return s;
 }
 
@@ -133,14 +150,15 @@ static uint64_t digest(const text *s)
 
 /* ---- what PyTorch is given */
 
-enum { INPUTS = 64, OUTPUTS = 64, TRIALS = 4 }; /* the most elements, and trials of a row */
+enum { INPUTS = 150, OUTPUTS = 64, TRIALS = 4 }; /* the most elements, and trials of a row */
 
+/* Nothing empty either, with which PyTorch has troubles of its own. */
 static bool is_small(const op_trial *t)
 {
-    const int64_t n = op_trial_elements(t);
     op_array out, magnitude;
     t->c->reference(t->in, &t->v, &out, &magnitude);
-    const bool small = n >= 1 && n <= INPUTS && out.n >= 1 && out.n <= OUTPUTS;
+    bool small = op_trial_elements(t) <= INPUTS && out.n >= 1 && out.n <= OUTPUTS;
+    for (int i = 0; i < t->n; i++) small = small && t->in[i].n > 0;
     op_array_free(&out);
     op_array_free(&magnitude);
     return small;
@@ -211,7 +229,7 @@ static void read_array(FILE *f, op_array *a)
     assert_int_equal(fscanf(f, "%d", &shape.ndim), 1);
     assert_in_range(shape.ndim, 0, TARN_MAX_DIMS);
     for (int i = 0; i < shape.ndim; i++) assert_int_equal(fscanf(f, "%" SCNd64, &shape.dims[i]), 1);
-    assert_in_range(op_shape_numel(&shape), 0, OUTPUTS);
+    assert_in_range(op_shape_numel(&shape), 0, INPUTS);
     op_array_make(a, shape);
     for (int64_t i = 0; i < a->n; i++) assert_int_equal(fscanf(f, "%lf", &a->data[i]), 1);
 }

@@ -57,6 +57,66 @@ def along(t, axis, index):
     return tuple(index if a == axis % t.dim() else slice(None) for a in range(t.dim()))
 
 
+def product(x, v):
+    t = x[0]
+    for a in sorted((a % t.dim() for a in every_axis(t, v)), reverse=True):
+        t = torch.prod(t, dim=a, keepdim=bool(v.keep))
+    return t
+
+
+def variance(t, v):
+    axes = every_axis(t, v)
+    n = 1
+    for a in axes:
+        n *= t.shape[a]
+    square = (t - t.mean(axes, keepdim=True)) ** 2 if axes else (t - t) ** 2
+    return (square.sum(axes, bool(v.keep)) if axes else square) / (n - v.value)
+
+
+def deviation(x, v):
+    """PyTorch's own takes whole corrections only; where all terms are equal, its gradient is 0."""
+    if v.value not in (0, 1):
+        return torch.sqrt(variance(x[0], v))
+    return torch.std(x[0], every_axis(x[0], v), correction=int(v.value), keepdim=bool(v.keep))
+
+
+def padded(x, v):
+    """The first half of target is what comes before, the second what comes after."""
+    n = len(v.target) // 2
+    pads = [p for i in reversed(range(n)) for p in (v.target[i], v.target[n + i])]
+    return F.pad(x[0], pads, value=v.value)
+
+
+def unsliced(x, v):
+    shape = list(x[0].shape)
+    n = shape[v.axis]
+    shape[v.axis] = v.stop
+    return torch.zeros(shape).index_add(v.axis, torch.arange(n) * v.step + v.start, x[0])
+
+
+def convolution(f, transposed=False):
+    """sizes: strides, paddings, dilations of rows and columns, groups, output padding of columns; step: that of
+    rows. One dimension is the columns."""
+    def apply(x, v):
+        d = x[0].dim() - 2
+        s = v.sizes
+        options = {"stride": s[2 - d:2], "padding": s[4 - d:4], "dilation": s[6 - d:6], "groups": s[6]}
+        if transposed:
+            options["output_padding"] = [v.step, s[7]][2 - d:]
+        return f(*x, **options)
+    return apply
+
+
+def convolution_dw(f):
+    """The gradient of a convolution by its weights, which it depends on linearly."""
+    def apply(x, v):
+        kernel = [v.start, v.stop][4 - x[0].dim():]
+        w = torch.zeros([x[1].shape[1], x[0].shape[1] // v.sizes[6], *kernel], requires_grad=True)
+        y = convolution(f)([x[0], w], v)
+        return torch.autograd.grad(y, w, x[1], create_graph=True)[0]
+    return apply
+
+
 def is_true(x):
     return x != 0
 
@@ -106,6 +166,22 @@ OPERATIONS = {
     "sigmoid": unary(torch.sigmoid),
     "relu": unary(torch.relu),
     "leaky_relu": scalar(F.leaky_relu),
+    "elu": scalar(F.elu),
+    "softplus": unary(F.softplus),
+    "silu": unary(F.silu),
+    "gelu": unary(F.gelu),
+    "gelu_tanh": unary(lambda x: F.gelu(x, approximate="tanh")),
+    "expm1": unary(torch.expm1),
+    "log1p": unary(torch.log1p),
+    "rsqrt": unary(torch.rsqrt),
+    "reciprocal": unary(torch.reciprocal),
+    "sin": unary(torch.sin),
+    "cos": unary(torch.cos),
+    "erf": unary(torch.erf),
+    "floor": unary(torch.floor),
+    "ceil": unary(torch.ceil),
+    "round": unary(torch.round),
+    "clamp": lambda x, v: torch.clamp(x[0], v.value, v.value_b),
     "equal": binary(torch.eq),
     "not_equal": binary(torch.ne),
     "less": binary(torch.lt),
@@ -131,6 +207,13 @@ OPERATIONS = {
     "max": extreme(torch.amax),
     "min": extreme(torch.amin),
     "argmax": place(torch.argmax),
+    "argmin": place(torch.argmin),
+    "prod": product,
+    "var": lambda x, v: variance(x[0], v),
+    "std": deviation,
+    "norm": lambda x, v: torch.linalg.vector_norm(x[0], v.value, every_axis(x[0], v), bool(v.keep)),
+    "logsumexp": total(torch.logsumexp),
+    "cumsum": lambda x, v: torch.cumsum(x[0], v.axis),
     "softmax": lambda x, v: torch.softmax(x[0], v.axis),
     "log_softmax": lambda x, v: torch.log_softmax(x[0], v.axis),
 
@@ -142,11 +225,44 @@ OPERATIONS = {
     # shape
     "reshape": lambda x, v: x[0].reshape(v.target),
     "transpose": lambda x, v: x[0].transpose(v.axis, v.axis_b),
-    "slice": lambda x, v: x[0][along(x[0], v.axis, slice(v.start, v.stop))],
+    "slice": lambda x, v: x[0][along(x[0], v.axis, slice(v.start, v.stop, v.step or 1))],
+    "select": lambda x, v: x[0].select(v.axis, v.start),
+    "permute": lambda x, v: x[0].permute(v.axes),
+    "squeeze": lambda x, v: x[0].squeeze(v.axis),
+    "squeeze_all": unary(torch.squeeze),
+    "unsqueeze": lambda x, v: x[0].unsqueeze(v.start),
+    "flatten": lambda x, v: x[0].flatten(v.axis, v.axis_b),
+    "alias": unary(torch.clone),
+    "broadcast_to": lambda x, v: torch.broadcast_to(x[0], v.target),
     "expand": lambda x, v: x[0].expand(v.target),
     "contiguous": unary(torch.clone),
     "cast": lambda x, v: x[0].to(DTYPES[v.dtype]),
     "detach": unary(torch.detach),
+
+    # selection
+    "flip": lambda x, v: torch.flip(x[0], every_axis(x[0], v)),
+    "roll": lambda x, v: torch.roll(x[0], v.start, v.axis),
+    "tile": lambda x, v: torch.cat([x[0]] * v.start, v.axis),
+    "pad": padded,
+    "unslice": unsliced,
+    "tril": lambda x, v: torch.tril(x[0], v.start),
+    "triu": lambda x, v: torch.triu(x[0], v.start),
+    "concat": lambda x, v: torch.cat(x, v.axis),
+    "stack": lambda x, v: torch.stack(x, v.start),
+    "one_hot": lambda x, v: F.one_hot(x[0].long(), v.classes),
+    "gather": lambda x, v: torch.gather(x[0], v.axis, x[1].long()),
+    "scatter_add": lambda x, v: torch.scatter_add(x[0], v.axis, x[1].long(),
+                                                  x[2][tuple(slice(n) for n in x[1].shape)]),
+    "index_select": lambda x, v: torch.index_select(x[0], v.axis, x[1].long()),
+    "index_add": lambda x, v: torch.index_add(x[0], v.axis, x[1].long(), x[2]),
+
+    # convolution
+    "conv1d": convolution(F.conv1d),
+    "conv2d": convolution(F.conv2d),
+    "conv_transpose1d": convolution(F.conv_transpose1d, True),
+    "conv_transpose2d": convolution(F.conv_transpose2d, True),
+    "conv1d_dw": convolution_dw(F.conv1d),
+    "conv2d_dw": convolution_dw(F.conv2d),
 }
 
 
