@@ -169,13 +169,16 @@ void tarn__pass_finish(const tarn__pass *p, bool keep)
 tarn_status tarn__pass_call_hooks(tarn_tensor *t, tarn_tensor *gradient, bool record)
 {
     tarn_manager *tm = t->manager;
+    const char *label = tm->label;
     const uint8_t owner = gradient->owner;
+    tm->label = NULL;
     if (owner == TARN__OWNER_NONE) gradient->owner = TARN__OWNER_OBJECT;
     tarn_scope scope = record ? (tarn_scope){ 0 } : tarn_no_grad_begin(tm);
     tarn__materialize(gradient);
     for (tarn__hook *hook = t->hooks; hook != NULL && tarn_ok(tm); hook = hook->next)
         hook->call(hook->context, t, gradient);
     tarn_scope_end(scope);
+    tm->label = label;
     if (owner != TARN__OWNER_NONE) return tm->error;
     if (gradient->retains == 0) gradient->owner = TARN__OWNER_NONE;
     else { /* the hook keeps it: from now on as a handle of its own */ tarn__ref(gradient);
