@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "tarn/export.h"
 #include "tarn/tensor.h"
@@ -127,6 +128,16 @@ typedef tarn_tensor *(*tarn_function)(tarn_tensor *const *inputs, int n, void *c
  * inputs, but no leaf that the function uses besides, and create_graph does not pass.
  * Fails: NULL with the error held: TARN_EARG, TARN_ENOMEM, whatever the function fails with. */
 TARN_API tarn_tensor *tarn_checkpoint(tarn_function function, tarn_list inputs, void *context);
+
+/* ---- looking at the tape */
+
+/* Writes the recorded operations, oldest first: result, operands, and what each keeps for backward.
+ * Bytes are those of intermediates, each counted once, where it is saved first; leaves and
+ * constants are held anyway. Fails: TARN_EARG for NULL; TARN_EIO. */
+TARN_API tarn_status tarn_tape_print(const tarn_manager *tm, FILE *stream);
+
+/* Writes the same as a graph for Graphviz (dot -Tsvg). */
+TARN_API tarn_status tarn_tape_dot(const tarn_manager *tm, FILE *stream);
 
 /* ---- gradient check */
 

@@ -5,9 +5,9 @@
 
 #include "core/manager.h"
 #include "core/pool.h"
+#include "core/report.h"
 
-/* A number of bytes in the largest unit of which there is one. */
-static const char *human(char text[24], double bytes)
+const char *tarn__bytes_text(char text[24], double bytes)
 {
     static const char *const units[] = { "B", "KiB", "MiB", "GiB", "TiB" };
     int unit = 0;
@@ -57,8 +57,8 @@ static bool print_kinds(const tarn_tag_usage *rows, size_t n, size_t peak, FILE 
         }
         if (at_peak == 0 && live == 0) continue;
         written = fprintf(stream, "  %-12s %12s %6.1f%% %12s\n", tarn_kind_name((tarn_kind)kind),
-                          human(first, (double)at_peak), share(at_peak, peak),
-                          human(second, (double)live)) > 0 &&
+                          tarn__bytes_text(first, (double)at_peak), share(at_peak, peak),
+                          tarn__bytes_text(second, (double)live)) > 0 &&
                   written;
     }
     return written;
@@ -68,10 +68,10 @@ static bool print_tag(const tarn_tag_usage *row, size_t peak, FILE *stream)
 {
     char texts[3][24];
     return fprintf(stream, "  %-12s %12s %6.1f%% %12s %12s %8llu  %s%s%s\n",
-                   tarn_kind_name(row->kind), human(texts[0], (double)row->at_peak),
-                   share(row->at_peak, peak), human(texts[1], (double)row->live),
-                   human(texts[2], (double)row->peak), (unsigned long long)row->blocks, row->path,
-                   row->path[0] != '\0' && row->operation[0] != '\0' ? " " : "",
+                   tarn_kind_name(row->kind), tarn__bytes_text(texts[0], (double)row->at_peak),
+                   share(row->at_peak, peak), tarn__bytes_text(texts[1], (double)row->live),
+                   tarn__bytes_text(texts[2], (double)row->peak), (unsigned long long)row->blocks,
+                   row->path, row->path[0] != '\0' && row->operation[0] != '\0' ? " " : "",
                    row->operation) > 0;
 }
 
@@ -112,9 +112,10 @@ static void add_tensor(void *context, const tarn_tensor_usage *tensor)
 static bool print_tensor(const tarn_tensor_usage *t, FILE *stream)
 {
     char bytes[24], what[TARN__DESCRIPTION_BYTES];
-    return fprintf(stream, "  %12s  %-10s  %-7s  %s%s  %s%s%s\n", human(bytes, (double)t->bytes),
-                   tarn_kind_name(t->kind), tarn_dtype_name(t->dtype),
-                   tarn__describe(t->tensor, what), t->is_view ? " (view)" : "", t->path,
+    return fprintf(stream, "  %12s  %-10s  %-7s  %s%s  %s%s%s\n",
+                   tarn__bytes_text(bytes, (double)t->bytes), tarn_kind_name(t->kind),
+                   tarn_dtype_name(t->dtype), tarn__describe(t->tensor, what),
+                   t->is_view ? " (view)" : "", t->path,
                    t->path[0] != '\0' && t->operation[0] != '\0' ? " " : "", t->operation) > 0;
 }
 
@@ -151,8 +152,9 @@ tarn_status tarn_manager_print_phases(const tarn_manager *tm, FILE *stream)
         written =
             fprintf(stream, "%-24s %9llu %11.2f %12s %12s %12s %9llu %7.2f%% %7llu\n", p->name,
                     (unsigned long long)p->calls, 1e6 * p->seconds / (double)p->calls,
-                    human(texts[0], (double)p->peak), human(texts[1], (double)p->peak_growth),
-                    human(texts[2], (double)p->left), (unsigned long long)p->allocations,
+                    tarn__bytes_text(texts[0], (double)p->peak),
+                    tarn__bytes_text(texts[1], (double)p->peak_growth),
+                    tarn__bytes_text(texts[2], (double)p->left), (unsigned long long)p->allocations,
                     share((size_t)p->hits, (size_t)p->allocations),
                     (unsigned long long)p->system_allocations) > 0 &&
             written;
