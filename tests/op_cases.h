@@ -108,6 +108,7 @@ typedef struct op_case {
     X(products)            \
     X(reductions)          \
     X(losses)              \
+    X(label_losses)        \
     X(shape)               \
     X(selection)           \
     X(conv)

@@ -88,6 +88,15 @@
     X(cross_entropy)                  \
     X(bce_with_logits)                \
     X(mse)                            \
+    X(nll)                            \
+    X(label_weights)                  \
+    X(l1)                             \
+    X(huber)                          \
+    X(hinge)                          \
+    X(kl_divergence)                  \
+    X(gaussian_nll)                   \
+    X(cosine_similarity)              \
+    X(cosine_embedding)               \
     X(alias)                          \
     X(reshape)                        \
     X(squeeze)                        \

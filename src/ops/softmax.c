@@ -3,20 +3,7 @@
 #include "ops/op_list.h"
 #include "ops/real.h"
 #include "ops/reduce.h"
-
-/* A tensor without gaps as rows along an axis: `before` x n x `after` elements, of which row (i, j)
- * has those at i * n * after + j and then every `after`. */
-typedef struct rows {
-    int64_t before, n, after;
-} rows;
-
-static rows rows_of(const tarn__layout *layout, int axis)
-{
-    rows r = { 1, layout->dims[axis], 1 };
-    for (int i = 0; i < axis; i++) r.before *= layout->dims[i];
-    for (int i = axis + 1; i < layout->ndim; i++) r.after *= layout->dims[i];
-    return r;
-}
+#include "ops/rows.h"
 
 #define TARN_KERNELS "ops/softmax.inc"
 #include "ops/for_each_float.h"

@@ -137,6 +137,73 @@ def number(v):
     return torch.tensor(v)
 
 
+def loss(f):
+    """A loss of operands, variant and PyTorch's name of the reduction."""
+    def apply(x, v):
+        losses = f(x, v, ("mean", "sum", "none", "sum")[v.choice])
+        return losses / (x[0].shape[0] if x[0].dim() > 0 else 1) if v.choice == 3 else losses
+    return apply
+
+
+def losses(f):
+    """One of which PyTorch has no reductions, or has others."""
+    reduce = (torch.mean, torch.sum, lambda y: y, lambda y: y.sum() / (y.shape[0] if y.dim() > 0 else 1))
+    return lambda x, v: reduce[v.choice](f(x, v))
+
+
+def constants(shape):
+    """What cases_losses.c weights elements by."""
+    n = torch.Size(shape).numel()
+    return (0.5 + 0.25 * (torch.arange(n) % 7)).reshape(shape)
+
+
+def bce(x, v, reduction):
+    weight, pos_weight = (constants(shape) for shape in BCE_WEIGHTS.get(v.variant, ((), ())))
+    return F.binary_cross_entropy_with_logits(
+        x[0], x[1], weight if v.step & 1 else None, reduction=reduction, pos_weight=pos_weight if v.step & 2 else None)
+
+
+# Their shapes, by variant.
+BCE_WEIGHTS = {0: ((4, 3), ()), 1: ((4, 1), ()), 2: ((), (3,)), 3: ((4, 1), (3,)), 4: ((), (2, 1, 1)), 5: ((), ()),
+               6: ((3,), (1,))}
+
+
+def cosine_embedding(x, v):
+    s = F.cosine_similarity(x[0], x[1], -1)
+    return torch.where(x[2] > 0, 1 - s, torch.relu(s - v.value))
+
+
+def label_options(x, v):
+    weight = 0.5 + 0.25 * torch.arange(x[0].shape[1]) if v.step else None
+    return {"weight": weight, "ignore_index": v.start if v.stop else -100}
+
+
+def nll(x, v, reduction):
+    """PyTorch smooths labels of logits only."""
+    labels, options = x[1].long(), label_options(x, v)
+    own = F.nll_loss(x[0], labels, reduction=reduction, **options)
+    if v.value == 0:
+        return own
+    w = torch.ones(x[0].shape[1]) if options["weight"] is None else options["weight"]
+    counts = labels != options["ignore_index"]
+    spread = -(x[0] * w.reshape([-1] + [1] * (x[0].dim() - 2))).sum(1) * counts
+    if reduction != "none":
+        spread = spread.sum()
+    if reduction == "mean":
+        spread = spread / w[labels[counts]].sum()
+    return (1 - v.value) * own + v.value / x[0].shape[1] * spread
+
+
+def label_weights(x, v):
+    """What the classes of each row count, axis 1 being that of classes."""
+    w, labels = x[0], x[1].long()
+    n = w.shape[0]
+    counts = (labels != v.start) | (v.stop == 0)
+    y = ((1 - v.value) * F.one_hot(labels, n) + v.value / n) * w * counts.unsqueeze(-1)
+    divisor = (w[labels[counts]].sum(), 1, 1, labels.shape[0])[v.choice]
+    return torch.movedim(y / divisor, -1, 1)
+
+
 # Rows of one operation that differ in how it is called are a list, in the order of the rows.
 OPERATIONS = {
     # elementwise
@@ -218,9 +285,20 @@ OPERATIONS = {
     "log_softmax": lambda x, v: torch.log_softmax(x[0], v.axis),
 
     # losses
-    "cross_entropy": lambda x, v: F.cross_entropy(x[0], x[1].long()),
-    "bce_with_logits": binary(F.binary_cross_entropy_with_logits),
-    "mse": binary(F.mse_loss),
+    "bce_with_logits": loss(bce),
+    "mse": loss(lambda x, v, r: F.mse_loss(x[0], x[1], reduction=r)),
+    "l1": loss(lambda x, v, r: F.l1_loss(x[0], x[1], reduction=r)),
+    "huber": loss(lambda x, v, r: F.smooth_l1_loss(x[0], x[1], reduction=r, beta=0.5 + 2**-7) if v.step
+                  else F.huber_loss(x[0], x[1], reduction=r, delta=0.5 + 2**-7)),
+    "hinge": losses(lambda x, v: torch.relu(0.5 + 2**-12 - x[0] * x[1]) ** (1 + v.step)),
+    "kl_divergence": losses(lambda x, v: F.kl_div(x[0], x[1], reduction="none", log_target=bool(v.step))),
+    "gaussian_nll": losses(lambda x, v: F.gaussian_nll_loss(*x, full=bool(v.step), reduction="none")),
+    "cosine_similarity": lambda x, v: F.cosine_similarity(x[0], x[1], v.axis),
+    "cosine_embedding": losses(cosine_embedding),
+    "cross_entropy": loss(lambda x, v, r: F.cross_entropy(x[0], x[1].long(), reduction=r, **label_options(x, v),
+                                                          label_smoothing=v.value)),
+    "nll": loss(nll),
+    "label_weights": label_weights,
 
     # shape
     "reshape": lambda x, v: x[0].reshape(v.target),
