@@ -71,6 +71,13 @@
     X(conv_transpose2d)               \
     X(conv1d_dw)                      \
     X(conv2d_dw)                      \
+    X(max_pool1d)                     \
+    X(max_pool2d)                     \
+    X(avg_pool1d)                     \
+    X(avg_pool2d)                     \
+    X(adaptive_max_pool2d)            \
+    X(adaptive_avg_pool2d)            \
+    X(avg_unpool)                     \
     X(sum)                            \
     X(mean)                           \
     X(max)                            \
