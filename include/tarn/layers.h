@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "tarn/conv.h"
 #include "tarn/export.h"
 #include "tarn/module.h"
 #include "tarn/ops.h"
@@ -87,6 +88,57 @@ TARN_API tarn_mlp tarn_mlp_create(tarn_module *parent, const char *name, const i
 
 /* x (..., in)  ->  (..., out); no activation after the last layer. */
 TARN_API tarn_tensor *tarn_mlp_forward(const tarn_mlp *mlp, tarn_tensor *x);
+
+/* ---- convolution (pooling needs no layer: conv.h) */
+
+/* A convolution, or its adjoint ("transposed"), in one dimension or two, and a bias. */
+typedef struct tarn_conv_layer {
+    tarn_module *module;
+    tarn_tensor *weight; /* (out, in / groups, KH, KW), transposed (in, out / groups, KH, KW); in
+                            one dimension without KH */
+    tarn_tensor *bias;   /* (out), or NULL */
+    tarn_conv_options options;
+    bool transposed;
+} tarn_conv_layer;
+
+typedef struct tarn_conv_layer_options {
+    int64_t kernel[2]; /* rows and columns; in one dimension the first */
+    tarn_conv_options conv;
+    tarn_dtype dtype; /* F32 (the zero value) or F64 */
+    bool no_bias;
+    tarn_init weight; /* {0}: Kaiming uniform with gain sqrt(2) */
+    tarn_init bias;   /* {0}: zeros */
+} tarn_conv_layer_options;
+
+/* A layer "name" inside `parent` from `in` channels to `out`, with a kernel of so many places along
+ * each axis or all that options say; its parameters are "name.weight" and "name.bias".
+ * Fails: as tarn_module_add_parameter, with nothing added; TARN_ESHAPE for sizes below 1 and groups
+ * that do not divide both. What else is wrong with conv, forward says. */
+TARN_API tarn_conv_layer tarn_conv2d_create(tarn_module *parent, const char *name, int64_t in,
+                                            int64_t out, int64_t kernel);
+TARN_API tarn_conv_layer tarn_conv2d_create_with(tarn_module *parent, const char *name, int64_t in,
+                                                 int64_t out,
+                                                 const tarn_conv_layer_options *options);
+TARN_API tarn_conv_layer tarn_conv1d_create(tarn_module *parent, const char *name, int64_t in,
+                                            int64_t out, int64_t kernel);
+TARN_API tarn_conv_layer tarn_conv1d_create_with(tarn_module *parent, const char *name, int64_t in,
+                                                 int64_t out,
+                                                 const tarn_conv_layer_options *options);
+
+/* The same, transposed. */
+TARN_API tarn_conv_layer tarn_conv_transpose2d_create(tarn_module *parent, const char *name,
+                                                      int64_t in, int64_t out, int64_t kernel);
+TARN_API tarn_conv_layer tarn_conv_transpose2d_create_with(tarn_module *parent, const char *name,
+                                                           int64_t in, int64_t out,
+                                                           const tarn_conv_layer_options *options);
+TARN_API tarn_conv_layer tarn_conv_transpose1d_create(tarn_module *parent, const char *name,
+                                                      int64_t in, int64_t out, int64_t kernel);
+TARN_API tarn_conv_layer tarn_conv_transpose1d_create_with(tarn_module *parent, const char *name,
+                                                           int64_t in, int64_t out,
+                                                           const tarn_conv_layer_options *options);
+
+/* x (B, in, H, W) or (B, in, L)  ->  (B, out, ...), by the function whose kind the layer is. */
+TARN_API tarn_tensor *tarn_conv_forward(const tarn_conv_layer *layer, tarn_tensor *x);
 
 TARN_END_DECLS
 
