@@ -26,6 +26,7 @@
 #include "tarn/functional.h"
 #include "tarn/io.h"
 #include "tarn/layers.h"
+#include "tarn/lbfgs.h"
 #include "tarn/loss.h"
 #include "tarn/manager.h"
 #include "tarn/metrics.h"

@@ -5,8 +5,6 @@
 
 #include <math.h>
 
-#include <tarn/autograd.h>
-
 #include "core/assert.h"
 #include "core/size.h"
 #include "nn/pattern.h"
@@ -17,6 +15,7 @@ static void destroy_optimizer(tarn__object *object)
 {
     tarn_optimizer *o = (tarn_optimizer *)object;
     tarn__tree_watch_end(&o->watch);
+    if (o->own != NULL) o->family->end(o);
     for (size_t i = 0; i < o->n; i++)
         for (int j = 0; j < TARN__MAX_STATES; j++)
             if (o->slots[i].state[j] != NULL)
@@ -147,27 +146,45 @@ tarn_optimizer *tarn__optimizer_create(tarn_module *module, const tarn__optimize
 
 void tarn_optimizer_destroy(tarn_optimizer *optimizer)
 {
-    if (optimizer != NULL) destroy_optimizer(&optimizer->object);
+    if (optimizer == NULL) return;
+    if (optimizer->busy)
+        (void)tarn__fail(optimizer->object.manager, TARN_ESTATE,
+                         "%s: destroyed inside its own step", optimizer->family->name);
+    else destroy_optimizer(&optimizer->object);
 }
 
 /* ---- steps */
 
-/* A parameter takes part in a step if a gradient has arrived since the last one. */
-static bool takes_part(const tarn__slot *s) { return tarn_has_grad(s->parameter); }
+tarn_status tarn__optimizer_check(const tarn_optimizer *o)
+{
+    tarn_manager *tm = o->object.manager;
+    if (!tarn_ok(tm)) return tm->error;
+    if (o->busy)
+        return tarn__fail(tm, TARN_ESTATE, "%s: a step inside its own step", o->family->name);
+    if (o->watch.root == NULL)
+        return tarn__fail(tm, TARN_ESTATE, "%s: the module was destroyed", o->family->name);
+    return TARN_OK;
+}
+
+tarn_status tarn__optimizer_lacks_gradients(const tarn_optimizer *o)
+{
+    return tarn__fail(o->object.manager, TARN_ESTATE,
+                      "%s: no parameter has received a gradient since the last step: was "
+                      "tarn_backward called?",
+                      o->family->name);
+}
 
 /* Holds the error if the step may not be done. Nothing after this check can fail. */
 static tarn_status check_step(const tarn_optimizer *o)
 {
-    tarn_manager *tm = o->object.manager;
-    if (!tarn_ok(tm)) return tm->error;
-    if (o->watch.root == NULL)
-        return tarn__fail(tm, TARN_ESTATE, "%s: the module was destroyed", o->family->name);
+    const tarn_status status = tarn__optimizer_check(o);
+    if (status != TARN_OK) return status;
+    if (o->family->step != NULL)
+        return tarn__fail(o->object.manager, TARN_ESTATE, "%s: its steps are those of %s",
+                          o->family->name, o->family->step);
     for (size_t i = 0; i < o->n; i++)
-        if (takes_part(&o->slots[i])) return TARN_OK;
-    return tarn__fail(tm, TARN_ESTATE,
-                      "%s: no parameter has received a gradient since the last step: was "
-                      "tarn_backward called?",
-                      o->family->name);
+        if (tarn__takes_part(&o->slots[i])) return TARN_OK;
+    return tarn__optimizer_lacks_gradients(o);
 }
 
 /* The rates of this step. */
@@ -213,7 +230,7 @@ tarn_status tarn_optimizer_step(tarn_optimizer *optimizer)
     begin_step(optimizer);
     for (size_t i = 0; i < optimizer->n; i++) {
         tarn__slot *s = &optimizer->slots[i];
-        if (takes_part(s)) update(&optimizer->groups[s->group], s);
+        if (tarn__takes_part(s)) update(&optimizer->groups[s->group], s);
     }
     optimizer->steps++;
     (void)tarn_phase_end(phase);

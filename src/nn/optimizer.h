@@ -10,6 +10,7 @@
 
 #include <stddef.h>
 
+#include <tarn/autograd.h>
 #include <tarn/optim.h>
 
 #include "nn/module.h"
@@ -24,6 +25,7 @@ typedef struct tarn__rates {
     double beta1, beta2;
     double alpha, eps;
     double lr_decay, accumulator;
+    double tolerance_grad, tolerance_change;
     bool nesterov, centered;
 } tarn__rates;
 
@@ -67,6 +69,11 @@ typedef struct tarn__optimizer_family {
 
     /* The kind of steps that numbers ask for. */
     const tarn__optimizer_kind *(*choose)(const tarn__rates *rates);
+
+    /* Of a family whose steps are its own: the function that makes them, and one that ends what is
+     * kept for them. Else NULL. */
+    const char *step;
+    void (*end)(tarn_optimizer *o);
 } tarn__optimizer_family;
 
 /* What parameters have in common. */
@@ -90,6 +97,8 @@ struct tarn_optimizer {
     tarn__object object;
     tarn__tree_watch watch; /* to the tree that the parameters belong to */
     const tarn__optimizer_family *family;
+    void *own;      /* owned: what a family with steps of its own keeps, or NULL */
+    bool busy;      /* it is inside such a step */
     double base_lr; /* as it was set last */
     double lr;      /* in use: base_lr, or a schedule's part of it */
     uint64_t steps;
@@ -104,6 +113,15 @@ struct tarn_optimizer {
 tarn_optimizer *tarn__optimizer_create(tarn_module *module, const tarn__optimizer_family *family,
                                        const tarn__rates *rates, const tarn_optimizer_group *groups,
                                        size_t n_groups);
+
+/* A parameter takes part in a step if a gradient has arrived since the last one. */
+static inline bool tarn__takes_part(const tarn__slot *s) { return tarn_has_grad(s->parameter); }
+
+/* Holds the error if a step may not begin, whatever the gradients. */
+tarn_status tarn__optimizer_check(const tarn_optimizer *o);
+
+/* Holds the error of a step for which no gradient has arrived. */
+tarn_status tarn__optimizer_lacks_gradients(const tarn_optimizer *o);
 
 /* What a user's number means where 0 stands for `usual`. */
 static inline double tarn__meant(double value, double usual)
