@@ -21,12 +21,25 @@
 #define EXPECT_NEAR(t, value, relative) \
     check_close((t), ((const double[]){ value }), 1, fabs(value) * (relative))
 
-/* The gradient of the sum of y, which `leaf` leads to, is exactly this. */
-#define EXPECT_GRADIENT(leaf, y, ...)                                       \
-    do {                                                                    \
-        tarn_zero_grad(leaf);                                               \
-        check_status(tarn_backward(tarn_sum((y), TARN_ALL_AXES)), TARN_OK); \
-        EXPECT(tarn_grad_of(leaf), __VA_ARGS__);                            \
+/* The gradient of the sum of y, which `leaf` leads to, is exactly this by the kernels, and nearly
+ * by operations. */
+#define EXPECT_GRADIENT(leaf, y, ...)                                                           \
+    do {                                                                                        \
+        tarn_tensor *loss = tarn_sum((y), TARN_ALL_AXES), *recorded;                            \
+        const tarn_grad_options create = { .create_graph = true };                              \
+        check_status(tarn_grad(TARN_LIST(loss), TARN_LIST(leaf), &recorded, &create), TARN_OK); \
+        check_close(recorded, ((const double[]){ __VA_ARGS__ }), COUNT(__VA_ARGS__), 1e-6);     \
+        tarn_zero_grad(leaf);                                                                   \
+        check_status(tarn_backward(loss), TARN_OK);                                             \
+        EXPECT(tarn_grad_of(leaf), __VA_ARGS__);                                                \
+    } while (0)
+
+/* The Hessian of a loss times a vector. */
+#define EXPECT_HESSIAN(leaf, loss, vector, ...)                                  \
+    do {                                                                         \
+        tarn_tensor *by = (vector), *product;                                    \
+        check_status(tarn_hvp((loss), TARN_LIST(leaf), &by, &product), TARN_OK); \
+        EXPECT(product, __VA_ARGS__);                                            \
     } while (0)
 #define LEAF(tm, dtype, ...) tarn_require_grad(VECTOR(tm, dtype, __VA_ARGS__))
 
@@ -69,6 +82,20 @@ static void products_of_extremes(void **state)
     tarn_tensor *infinite = LEAF(tm, TARN_F32, INFINITY, 2, -3);
     EXPECT_GRADIENT(infinite, tarn_prod(infinite, ALL), -6, -INFINITY, INFINITY);
     EXPECT(tarn_prod(VECTOR(tm, TARN_F32, INFINITY, 0), ALL), NAN);
+}
+
+static void second_derivatives_of_products(void **state)
+{
+    tarn_manager *tm = MANAGER(state);
+    EACH_FLOAT(dtype)
+    {
+        tarn_tensor *one = LEAF(tm, dtype, 2, 0, 4);
+        EXPECT_HESSIAN(one, tarn_prod(one, ALL), VECTOR(tm, dtype, 1, 10, 100), 40, 204, 20);
+        tarn_tensor *two = LEAF(tm, dtype, 0, 2, 0, 4);
+        EXPECT_HESSIAN(two, tarn_prod(two, ALL), VECTOR(tm, dtype, 1, 10, 100, 1000), 800, 0, 8, 0);
+        tarn_tensor *three = LEAF(tm, dtype, 0, 0, 0, 4);
+        EXPECT_HESSIAN(three, tarn_prod(three, ALL), VECTOR(tm, dtype, 1, 1, 1, 1), 0, 0, 0, 0);
+    }
 }
 
 /* ---- variance and standard deviation */
@@ -256,6 +283,25 @@ static void softmax_and_logsumexp_agree(void **state)
     check_close(tarn_grad_of(x), expected, N, 1e-13);
 }
 
+/* Where first derivatives are 0 by decree, so are second ones, and none is NaN. */
+static void second_derivatives_at_the_edges(void **state)
+{
+    tarn_manager *tm = MANAGER(state);
+    const double p[] = { 0.5, 1, 1.5, 2, 3, INFINITY };
+    EACH_FLOAT(dtype)
+    {
+        tarn_tensor *v = VECTOR(tm, dtype, 1, -2);
+        tarn_tensor *zero = LEAF(tm, dtype, 0, 0), *equal = LEAF(tm, dtype, 3, 3);
+        tarn_tensor *nothing = LEAF(tm, dtype, -INFINITY, -INFINITY);
+        for (size_t i = 0; i < sizeof(p) / sizeof(p[0]); i++)
+            EXPECT_HESSIAN(zero, tarn_norm(zero, p[i], ALL), v, 0, 0);
+        EXPECT_HESSIAN(equal, tarn_std(equal, ALL, 1), v, 0, 0);
+        EXPECT_HESSIAN(equal, tarn_var(equal, ALL, 1), v, 3, -3);
+        EXPECT_HESSIAN(nothing, tarn_logsumexp(nothing, ALL), v, 0, 0);
+        EXPECT_HESSIAN(equal, tarn_max(tarn_mul(equal, equal), ALL), v, 2, 0);
+    }
+}
+
 /* ---- running sums */
 
 static void running_sums(void **state)
@@ -415,6 +461,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(products_with_zeros),
         TEST(products_of_extremes),
+        TEST(second_derivatives_of_products),
         TEST(large_means),
         TEST(many_terms_around_a_large_mean),
         TEST(no_variance),
@@ -425,6 +472,7 @@ int main(void)
         TEST(logsumexp_of_extremes),
         TEST(softmax_of_extremes),
         TEST(softmax_and_logsumexp_agree),
+        TEST(second_derivatives_at_the_edges),
         TEST(running_sums),
         TEST(places_of_the_smallest),
         TEST(reductions_over_nothing),

@@ -165,14 +165,16 @@ static tarn_tensor *max_graph(const tarn__call *call, int i)
 {
     (void)i;
     tarn_tensor *place = tarn_argmax(call->in[0], tarn__kept_axes(call));
-    return tarn__at_winners(call, place, call->dout);
+    tarn_tensor *dy = tarn__as_kept(call, call->dout);
+    return tarn__at_winners(call, place, dy);
 }
 
 static tarn_tensor *min_graph(const tarn__call *call, int i)
 {
     (void)i;
     tarn_tensor *place = tarn_argmin(call->in[0], tarn__kept_axes(call));
-    return tarn__at_winners(call, place, call->dout);
+    tarn_tensor *dy = tarn__as_kept(call, call->dout);
+    return tarn__at_winners(call, place, dy);
 }
 
 /* ---- the operations */

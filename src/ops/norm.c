@@ -16,16 +16,13 @@ static bool squares_fit(double sum) { return sum >= 0x1p-900 && sum <= 0x1p1000;
 /* dy sign(x), for p of infinity at the first of the largest (if there is one). */
 static tarn_tensor *signs(const tarn__call *call)
 {
-    tarn_tensor *dy;
-    if (isinf(call->attr->value) && call->in[0]->layout.numel > 0) {
-        tarn_tensor *size = tarn_abs(call->in[0]);
-        tarn_tensor *winners = tarn_argmax(size, tarn__kept_axes(call));
-        dy = tarn__at_winners(call, winners, call->dout);
-    } else {
-        dy = tarn__as_kept(call, call->dout);
-    }
+    tarn_tensor *dy = tarn__as_kept(call, call->dout);
     tarn_tensor *side = tarn_sign(call->in[0]);
-    return tarn_mul(dy, side);
+    tarn_tensor *g = tarn_mul(dy, side);
+    if (!isinf(call->attr->value) || call->in[0]->layout.numel == 0) return g;
+    tarn_tensor *size = tarn_abs(call->in[0]);
+    tarn_tensor *winners = tarn_argmax(size, tarn__kept_axes(call));
+    return tarn__at_winners(call, winners, g);
 }
 
 /* sign(x) (|x| / y)^(p-1), 0 where x is 0. */

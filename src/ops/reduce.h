@@ -138,7 +138,7 @@ tarn_axes tarn__kept_axes(const tarn__call *call);
 /* a / b, 0 where b is 0; b broadcasts to a. */
 tarn_tensor *tarn__divide_or_0(tarn_tensor *a, tarn_tensor *b);
 
-/* In the shape of x: t, which has the output's, at the terms whose places (those of argmax, axes
+/* In the shape of x: t, which broadcasts to it, at the terms whose places (those of argmax, axes
  * kept) are given, and 0 elsewhere. */
 tarn_tensor *tarn__at_winners(const tarn__call *call, tarn_tensor *winners, tarn_tensor *t);
 

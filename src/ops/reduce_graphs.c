@@ -43,7 +43,6 @@ tarn_tensor *tarn__at_winners(const tarn__call *call, tarn_tensor *winners, tarn
     tarn_tensor *numbers = tarn_arange(call->manager, TARN_I64, 0, tarn__n_terms(call), 1);
     tarn_tensor *places = tarn_reshape(numbers, shape);
     tarn_tensor *wins = tarn_equal(places, winners);
-    tarn_tensor *kept = tarn__as_kept(call, t);
-    tarn_tensor *zero = tarn_zeros(call->manager, tarn_get_dtype(kept), TARN_SCALAR);
-    return tarn_where(wins, kept, zero);
+    tarn_tensor *zero = tarn_zeros(call->manager, (tarn_dtype)x->dtype, TARN_SCALAR);
+    return tarn_where(wins, t, zero);
 }
