@@ -149,11 +149,55 @@ static void a_perceptron(void **state)
     train("mlp_adam", tm, adam(by_adam.module), mlp_loss, &by_adam);
 }
 
+/* ---- a convolutional network */
+
+typedef struct cnn {
+    tarn_module *module;
+    tarn_tensor *w1, *b1, *w2, *b2, *w3, *b3;
+    tarn_tensor *x, *y;
+} cnn;
+
+static cnn make_cnn(tarn_manager *tm)
+{
+    cnn m = { .module = tarn_module_create(tm) };
+    m.w1 = parameter(m.module, TARN_SHAPE(4, 1, 3, 3), 1);
+    m.b1 = parameter(m.module, TARN_SHAPE(4), 1);
+    m.w2 = parameter(m.module, TARN_SHAPE(6, 4, 3, 3), 1);
+    m.b2 = parameter(m.module, TARN_SHAPE(6), 1);
+    m.w3 = parameter(m.module, TARN_SHAPE(5, 24), 1);
+    m.b3 = parameter(m.module, TARN_SHAPE(5), 1);
+    m.x = numbers(tm, DATA, TARN_SHAPE(8, 1, 8, 8));
+    m.y = labels(tm, LABELS, 8, 5);
+    return m;
+}
+
+static tarn_tensor *cnn_loss(void *model, int step)
+{
+    static const tarn_conv_options same_size = { .padding = { 1, 1 } };
+    const cnn *m = model;
+    (void)step;
+    tarn_tensor *h = tarn_relu(tarn_conv2d(m->x, m->w1, m->b1, &same_size));
+    h = tarn_max_pool2d(h, TARN_SHAPE(2, 2), NULL);
+    h = tarn_relu(tarn_conv2d(h, m->w2, m->b2, &same_size));
+    h = tarn_max_pool2d(h, TARN_SHAPE(2, 2), NULL);
+    h = tarn_flatten(h, 1, -1);
+    return tarn_cross_entropy(tarn_affine(h, m->w3, m->b3), m->y);
+}
+
+static void a_convolutional_network(void **state)
+{
+    tarn_manager *tm = ((check_fixture *)*state)->tm;
+    cnn by_sgd = make_cnn(tm), by_adam = make_cnn(tm);
+    train("cnn_sgd", tm, sgd(by_sgd.module), cnn_loss, &by_sgd);
+    train("cnn_adam", tm, adam(by_adam.module), cnn_loss, &by_adam);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, check_setup, check_teardown)
     const struct CMUnitTest tests[] = {
         TEST(a_perceptron),
+        TEST(a_convolutional_network),
     };
     return cmocka_run_group_tests_name("trajectories", tests, NULL, NULL);
 }

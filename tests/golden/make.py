@@ -117,6 +117,26 @@ def convolution_dw(f):
     return apply
 
 
+def pooling(f, x, v, **more):
+    """sizes: kernel, stride (0: the kernel), padding, of rows and columns."""
+    d = x.dim() - 2
+    kernel, stride, padding = v.sizes[2 - d:2], v.sizes[4 - d:4], v.sizes[6 - d:6]
+    return f(x, kernel, [s or k for s, k in zip(stride, kernel)], padding, **more)
+
+
+def average(x, v):
+    if v.choice == 2:
+        return F.adaptive_avg_pool2d(x, v.sizes[:2])
+    f = F.avg_pool1d if x.dim() == 3 else F.avg_pool2d
+    return pooling(f, x, v, count_include_pad=v.choice != 1)
+
+
+def average_undone(x, v):
+    """The adjoint of the average, from what the last two sizes say it was taken of."""
+    wide = torch.zeros([*x[0].shape[:2], *v.sizes[10 - x[0].dim():]], requires_grad=True)
+    return torch.autograd.grad(average(wide, v), wide, x[0], create_graph=True)[0]
+
+
 def is_true(x):
     return x != 0
 
@@ -341,6 +361,13 @@ OPERATIONS = {
     "conv_transpose2d": convolution(F.conv_transpose2d, True),
     "conv1d_dw": convolution_dw(F.conv1d),
     "conv2d_dw": convolution_dw(F.conv2d),
+    "max_pool1d": lambda x, v: pooling(F.max_pool1d, x[0], v),
+    "max_pool2d": lambda x, v: pooling(F.max_pool2d, x[0], v),
+    "adaptive_max_pool2d": lambda x, v: F.adaptive_max_pool2d(x[0], v.sizes[:2]),
+    "avg_pool1d": lambda x, v: average(x[0], v),
+    "avg_pool2d": lambda x, v: average(x[0], v),
+    "adaptive_avg_pool2d": lambda x, v: F.adaptive_avg_pool2d(x[0], v.sizes[:2]),
+    "avg_unpool": average_undone,
 }
 
 

@@ -79,9 +79,25 @@ def mlp(optimizer):
     return train(p, optimizer(p), loss)
 
 
+def cnn(optimizer):
+    p = Parameters()
+    w1, b1 = p.make(4, 1, 3, 3), p.make(4)
+    w2, b2 = p.make(6, 4, 3, 3), p.make(6)
+    w3, b3 = p.make(5, 24), p.make(5)
+    x, y = numbers(100, 8, 1, 8, 8), labels(101, 8, 5)
+
+    def loss(step):
+        h = F.max_pool2d(torch.relu(F.conv2d(x, w1, b1, padding=1)), 2)
+        h = F.max_pool2d(torch.relu(F.conv2d(h, w2, b2, padding=1)), 2)
+        return F.cross_entropy(F.linear(h.flatten(1), w3, b3), y)
+    return train(p, optimizer(p), loss)
+
+
 TRAJECTORIES = {
     "mlp_sgd": lambda: mlp(sgd),
     "mlp_adam": lambda: mlp(adam),
+    "cnn_sgd": lambda: cnn(sgd),
+    "cnn_adam": lambda: cnn(adam),
 }
 
 
