@@ -71,6 +71,7 @@ enum {
     OP_ONE_DTYPE = 64,   /* every type is accepted, but all operands have one */
     OP_U8_RESULT = 128,  /* whatever the type of the operands */
     OP_I64_RESULT = 256, /* the same: places */
+    OP_F64_RESULT = 512, /* the same: statistics */
 
     /* What an operation cannot have, which a test tries and must see refused. */
     OP_NO_EMPTY = 1 << 16,  /* operand 0 must have elements */
@@ -109,6 +110,7 @@ typedef struct op_case {
     X(reductions)          \
     X(losses)              \
     X(label_losses)        \
+    X(functional)          \
     X(shape)               \
     X(selection)           \
     X(conv)

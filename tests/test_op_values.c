@@ -30,6 +30,7 @@ static tarn_dtype result_dtype(const op_trial *t, tarn_dtype dtype)
     if ((t->c->flags & OP_I64_RESULT) != 0) return TARN_I64;
     if ((t->c->flags & OP_U8_RESULT) != 0) return TARN_U8;
     if (strcmp(t->c->op, "one_hot") == 0) return (tarn_dtype)t->v.choice;
+    if ((t->c->flags & OP_F64_RESULT) != 0) return TARN_F64;
     return strcmp(t->c->op, "cast") == 0 ? t->v.dtype : dtype;
 }
 

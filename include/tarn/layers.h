@@ -140,6 +140,124 @@ TARN_API tarn_conv_layer tarn_conv_transpose1d_create_with(tarn_module *parent, 
 /* x (B, in, H, W) or (B, in, L)  ->  (B, out, ...), by the function whose kind the layer is. */
 TARN_API tarn_tensor *tarn_conv_forward(const tarn_conv_layer *layer, tarn_tensor *x);
 
+/* ---- normalisation; functional.h has the formulas */
+
+/* For all of them. NULL options mean every default. */
+typedef struct tarn_norm_options {
+    tarn_dtype dtype; /* F32 (the zero value) or F64 */
+    double eps;       /* 0: 1e-5 */
+    bool no_weight;   /* neither weight nor bias */
+    bool no_bias;
+    double momentum; /* of batch norm: the share of the newest batch in the running statistics;
+                        0: 0.1 */
+} tarn_norm_options;
+
+/* Layer norm, or without the mean RMS norm, over the last axes. */
+typedef struct tarn_layer_norm_layer {
+    tarn_module *module;
+    tarn_tensor *weight; /* (shape), ones at first; or NULL */
+    tarn_tensor *bias;   /* (shape), zeros at first; or NULL */
+    int n_axes;
+    double eps;
+} tarn_layer_norm_layer;
+
+/* A layer for tensors whose last axes have this shape; its parameters are "name.weight" and
+ * "name.bias".
+ * Fails: as tarn_module_add_parameter, with nothing added; TARN_EARG for a shape without axes, or
+ * an eps that is negative or not finite. */
+TARN_API tarn_layer_norm_layer tarn_layer_norm_create(tarn_module *parent, const char *name,
+                                                      tarn_shape shape);
+TARN_API tarn_layer_norm_layer tarn_layer_norm_create_with(tarn_module *parent, const char *name,
+                                                           tarn_shape shape,
+                                                           const tarn_norm_options *options);
+
+/* x (..., shape)  ->  the same shape. */
+TARN_API tarn_tensor *tarn_layer_norm_forward(const tarn_layer_norm_layer *layer, tarn_tensor *x);
+
+/* RMS norm has no bias. */
+typedef struct tarn_rms_norm_layer {
+    tarn_module *module;
+    tarn_tensor *weight; /* (n), ones at first */
+    double eps;
+} tarn_rms_norm_layer;
+
+/* A layer for tensors with n elements along the last axis. Fails: as tarn_layer_norm_create;
+ * TARN_ESHAPE for n below 1; TARN_EARG for no_weight. */
+TARN_API tarn_rms_norm_layer tarn_rms_norm_create(tarn_module *parent, const char *name, int64_t n);
+TARN_API tarn_rms_norm_layer tarn_rms_norm_create_with(tarn_module *parent, const char *name,
+                                                       int64_t n, const tarn_norm_options *options);
+
+/* x (..., n)  ->  the same shape. */
+TARN_API tarn_tensor *tarn_rms_norm_forward(const tarn_rms_norm_layer *layer, tarn_tensor *x);
+
+typedef struct tarn_group_norm_layer {
+    tarn_module *module;
+    tarn_tensor *weight; /* (channels), ones at first; or NULL */
+    tarn_tensor *bias;   /* (channels), zeros at first; or NULL */
+    int64_t groups;
+    double eps;
+} tarn_group_norm_layer;
+
+/* Fails: as tarn_layer_norm_create; TARN_EARG unless `groups` divides `channels`, both being 1 or
+ * more. */
+TARN_API tarn_group_norm_layer tarn_group_norm_create(tarn_module *parent, const char *name,
+                                                      int64_t groups, int64_t channels);
+TARN_API tarn_group_norm_layer tarn_group_norm_create_with(tarn_module *parent, const char *name,
+                                                           int64_t groups, int64_t channels,
+                                                           const tarn_norm_options *options);
+
+/* x (B, channels, ...)  ->  the same shape. */
+TARN_API tarn_tensor *tarn_group_norm_forward(const tarn_group_norm_layer *layer, tarn_tensor *x);
+
+/* Batch norm: with the statistics of the batch while its module trains, and with the running ones
+ * otherwise. */
+typedef struct tarn_batch_norm_layer {
+    tarn_module *module;
+    tarn_tensor *weight;       /* (channels), ones at first; or NULL */
+    tarn_tensor *bias;         /* (channels), zeros at first; or NULL */
+    tarn_tensor *running_mean; /* (channels), a buffer, zeros at first */
+    tarn_tensor *running_var;  /* (channels), a buffer, ones at first */
+    double eps, momentum;
+} tarn_batch_norm_layer;
+
+/* Parameters and buffers have the names of the fields. Fails: as tarn_layer_norm_create;
+ * TARN_ESHAPE for channels below 1; TARN_EARG unless 0 <= momentum <= 1. */
+TARN_API tarn_batch_norm_layer tarn_batch_norm_create(tarn_module *parent, const char *name,
+                                                      int64_t channels);
+TARN_API tarn_batch_norm_layer tarn_batch_norm_create_with(tarn_module *parent, const char *name,
+                                                           int64_t channels,
+                                                           const tarn_norm_options *options);
+
+/* x (B, channels, ...)  ->  the same shape. In training each call that succeeds, of a batch that is
+ * not empty, moves the running statistics once:
+ *     running = (1 - momentum) running + momentum batch,
+ * the variance of the batch being the unbiased one here (n - 1 instead of n), as in PyTorch. */
+TARN_API tarn_tensor *tarn_batch_norm_forward(const tarn_batch_norm_layer *layer, tarn_tensor *x);
+
+/* ---- embedding */
+
+/* A row of a table for each number. */
+typedef struct tarn_embedding_layer {
+    tarn_module *module;
+    tarn_tensor *weight; /* (count, size) */
+} tarn_embedding_layer;
+
+typedef struct tarn_embedding_options {
+    tarn_dtype dtype; /* F32 (the zero value) or F64 */
+    tarn_init weight; /* {0}: normal, of mean 0 and deviation 1 */
+} tarn_embedding_options;
+
+/* An embedding "name" of `count` rows of `size` elements; its parameter is "name.weight".
+ * Fails: as tarn_module_add_parameter, with nothing added; TARN_ESHAPE for sizes below 1. */
+TARN_API tarn_embedding_layer tarn_embedding_create(tarn_module *parent, const char *name,
+                                                    int64_t count, int64_t size);
+TARN_API tarn_embedding_layer tarn_embedding_create_with(tarn_module *parent, const char *name,
+                                                         int64_t count, int64_t size,
+                                                         const tarn_embedding_options *options);
+
+/* ids (...) of I32, I64 or U8  ->  (..., size). */
+TARN_API tarn_tensor *tarn_embedding_forward(const tarn_embedding_layer *layer, tarn_tensor *ids);
+
 TARN_END_DECLS
 
 #endif

@@ -127,6 +127,14 @@
     X(index_add)                      \
     X(cast)                           \
     X(dropout)                        \
+    X(sdpa)                           \
+    X(layer_norm)                     \
+    X(rms_norm)                       \
+    X(group_norm)                     \
+    X(batch_moments)                  \
+    X(batch_norm)                     \
+    X(batch_norm_given)               \
+    X(embedding)                      \
     X(detach)
 
 /* clang-format on */

@@ -224,6 +224,39 @@ def label_weights(x, v):
     return torch.movedim(y / divisor, -1, 1)
 
 
+def rms_norm(x, v):
+    axes = tuple(range(-v.choice, 0))
+    y = x[0] * torch.rsqrt((x[0] * x[0]).mean(axes, keepdim=True) + v.value)
+    return y * x[1] if len(x) > 1 else y
+
+
+def batch_moments(x, v):
+    axes = [a for a in range(x[0].dim()) if a != 1]
+    return torch.stack([x[0].mean(axes), x[0].var(axes, unbiased=False)])
+
+
+def batch_norm_given(x, v):
+    x, w, b, mean, var = (t if i == 0 else t.reshape([-1] + [1] * (x[0].dim() - 2)) for i, t in enumerate(x))
+    return (x - mean) / torch.sqrt(var + v.value) * w + b
+
+
+def sdpa(flags):
+    def apply(x, v):
+        q, k = x[0], x[1]
+        scale = v.value or max(q.shape[-1], 1) ** -0.5
+        scores = q @ k.transpose(-2, -1) * scale
+        hidden = torch.zeros_like(scores, dtype=torch.bool)
+        if len(x) > 3 and flags:
+            hidden = hidden | (x[3] == 0)
+        elif len(x) > 3:
+            scores = scores + x[3]
+        if v.choice:
+            hidden = hidden | torch.ones_like(hidden).triu(1)
+        p = torch.softmax(scores.masked_fill(hidden, -torch.inf), -1)
+        return p.masked_fill(hidden.all(-1, keepdim=True), 0) @ x[2]
+    return apply
+
+
 # Rows of one operation that differ in how it is called are a list, in the order of the rows.
 OPERATIONS = {
     # elementwise
@@ -319,6 +352,16 @@ OPERATIONS = {
                                                           label_smoothing=v.value)),
     "nll": loss(nll),
     "label_weights": label_weights,
+
+    # normalisation, embedding, attention
+    "layer_norm": lambda x, v: F.layer_norm(x[0], x[0].shape[-v.choice:], *x[1:], eps=v.value),
+    "rms_norm": rms_norm,
+    "group_norm": lambda x, v: F.group_norm(x[0], v.choice, *x[1:], eps=v.value),
+    "batch_moments": batch_moments,
+    "batch_norm": lambda x, v: F.batch_norm(x[0], None, None, *x[1:], training=True, eps=v.value),
+    "batch_norm_given": batch_norm_given,
+    "embedding": lambda x, v: F.embedding(x[1].long(), x[0]),
+    "sdpa": [sdpa(False), sdpa(True)],
 
     # shape
     "reshape": lambda x, v: x[0].reshape(v.target),
