@@ -11,6 +11,7 @@
 #include <tarn/tarn.h>
 
 #include "check.h"
+#include "core/random.h"
 
 /* What is measured of the elements of a parameter. */
 typedef struct sample {
@@ -157,6 +158,171 @@ static void test_constants(void **state)
     assert_true(p.min == 2 && p.max == 2);
 }
 
+/* ---- orthogonal */
+
+/* Whether the rows or columns, whichever are fewer, are orthogonal and of length `gain`. */
+static void check_orthogonal(tarn_tensor *t, double gain)
+{
+    const int64_t rows = tarn_dim(t, 0), columns = tarn_numel(t) / rows;
+    const bool by_rows = rows <= columns;
+    const int64_t k = by_rows ? rows : columns, n = by_rows ? columns : rows;
+    const double unit = tarn_get_dtype(t) == TARN_F32 ? FLT_EPSILON : DBL_EPSILON;
+    for (int64_t i = 0; i < k; i++)
+        for (int64_t j = 0; j <= i; j++) {
+            double sum = 0;
+            for (int64_t l = 0; l < n; l++)
+                sum += element(t, by_rows ? i * columns + l : l * columns + i) *
+                       element(t, by_rows ? j * columns + l : l * columns + j);
+            /* Rounding changes each element by half a unit of it at most. */
+            if (!(fabs(sum - (i == j ? gain * gain : 0)) <= 8 * unit * gain * gain))
+                fail_msg("%d and %d of (%d, %d): %.17g", (int)i, (int)j, (int)rows, (int)columns,
+                         sum);
+        }
+}
+
+static void test_orthogonal(void **state)
+{
+    check_fixture *f = *state;
+    tarn_module *root = tarn_module_create(f->tm);
+    const tarn_shape shapes[] = { { 2, { 1, 1 } },  { 2, { 5, 5 } },       { 2, { 3, 70 } },
+                                  { 2, { 70, 3 } }, { 4, { 4, 2, 3, 3 } }, { 4, { 20, 1, 2, 3 } },
+                                  { 2, { 97, 97 } } };
+    for (int i = 0; i < 7; i++)
+        for (int wide = 0; wide < 2; wide++) {
+            char name[] = { wide ? 'd' : 'f', (char)('0' + i), '\0' };
+            const tarn_init init = { .kind = TARN_INIT_ORTHOGONAL, .gain = i % 2 != 0 ? 1.5 : 0 };
+            tarn_tensor *t =
+                tarn_module_add_parameter(root, name, wide ? TARN_F64 : TARN_F32, shapes[i], &init);
+            assert_non_null(t);
+            check_orthogonal(t, i % 2 != 0 ? 1.5 : 1);
+        }
+    const tarn_init init = { .kind = TARN_INIT_ORTHOGONAL };
+    assert_non_null(tarn_module_add_parameter(root, "none", TARN_F32, TARN_SHAPE(3, 0), &init));
+}
+
+/* Drawn evenly, each element of a 3 x 3 matrix is a coordinate of a point on the sphere: uniform
+ * between -1 and 1 (Archimedes). */
+static void test_orthogonal_is_even(void **state)
+{
+    check_fixture *f = *state;
+    enum { N = 3000 };
+    double corners[N], middles[N];
+    for (int i = 0; i < N; i++) {
+        tarn_module *root = tarn_module_create(f->tm);
+        const tarn_init init = { .kind = TARN_INIT_ORTHOGONAL };
+        tarn_tensor *t = tarn_module_add_parameter(root, "w", TARN_F64, TARN_SHAPE(3, 3), &init);
+        corners[i] = element(t, 0);
+        middles[i] = element(t, 8);
+        assert_int_equal(tarn_module_destroy(root), TARN_OK);
+    }
+    TARN_SCOPE(f->tm);
+    check_uniform(tarn_from_array(f->tm, TARN_F64, TARN_SHAPE(N), corners), -1, 1);
+    check_uniform(tarn_from_array(f->tm, TARN_F64, TARN_SHAPE(N), middles), -1, 1);
+}
+
+static void test_orthogonal_without_room(void **state)
+{
+    check_fixture *f = *state;
+    tarn_module *root = tarn_module_create(f->tm);
+    const tarn_init init = { .kind = TARN_INIT_ORTHOGONAL };
+    for (uint64_t n = 1; n <= 2; n++) { /* the parameter, the room to work in */
+        check_fail_acquisition(f->pool, n);
+        assert_null(tarn_module_add_parameter(root, "w", TARN_F32, TARN_SHAPE(3, 3), &init));
+        check_error_part(f->tm, TARN_ENOMEM, "");
+        assert_int_equal(tarn_pool_get_stats(f->pool).live_blocks, 0);
+    }
+    assert_non_null(tarn_module_add_parameter(root, "w", TARN_F32, TARN_SHAPE(3, 3), &init));
+    assert_int_equal(tarn_pool_get_stats(f->pool).live_blocks, 1);
+}
+
+/* ---- truncated normal */
+
+/* Mean and deviation of a standard normal number that lies between two bounds, and its kurtosis at
+ * most that of an exponential tail. */
+static void check_truncated(tarn_tensor *t, double mean, double deviation, double low, double high)
+{
+    const double a = (low - mean) / deviation, b = (high - mean) / deviation;
+    const double pi = acos(-1), p = exp(-a * a / 2) / sqrt(2 * pi),
+                 q = exp(-b * b / 2) / sqrt(2 * pi);
+    const double mass = a > 0 ? (erfc(a / sqrt(2)) - erfc(b / sqrt(2))) / 2
+                              : (erfc(-b / sqrt(2)) - erfc(-a / sqrt(2))) / 2;
+    const double ap = isinf(a) ? 0 : a * p, bq = isinf(b) ? 0 : b * q;
+    const double center = (p - q) / mass, variance = 1 + (ap - bq) / mass - center * center;
+    const sample s = measure(t);
+    assert_true(s.min >= low && s.max <= high);
+    check_moments(s, mean + deviation * center, deviation * sqrt(variance), 9);
+}
+
+static void test_truncated(void **state)
+{
+    check_fixture *f = *state;
+    tarn_module *root = tarn_module_create(f->tm);
+    const struct {
+        double mean, deviation, low, high;
+    } cases[] = {
+        { 0, 1, -2, 2 },       { 5, 0.5, 4, 4.75 },
+        { 0, 1, 0, INFINITY }, { 1, 2, -INFINITY, -1 },
+        { 0, 1, 5, 6 },        { 0, 1, -INFINITY, -8 },
+        { 0, 1, -100, 100 },   { -3, 0.25, -3.1, INFINITY },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        for (int wide = 0; wide < 2; wide++) {
+            char name[] = { wide ? 'd' : 'f', (char)('0' + i), '\0' };
+            const tarn_init init = { .kind = TARN_INIT_TRUNCATED_NORMAL,
+                                     .a = cases[i].mean,
+                                     .b = cases[i].deviation,
+                                     .low = cases[i].low,
+                                     .high = cases[i].high };
+            tarn_tensor *t = tarn_module_add_parameter(root, name, wide ? TARN_F64 : TARN_F32,
+                                                       TARN_SHAPE(200, 100), &init);
+            assert_non_null(t);
+            check_truncated(t, cases[i].mean, cases[i].deviation, cases[i].low, cases[i].high);
+        }
+    const tarn_init usual = { .kind = TARN_INIT_TRUNCATED_NORMAL, .a = 1, .b = 0.02 };
+    check_truncated(
+        tarn_module_add_parameter(root, "usual", TARN_F64, TARN_SHAPE(100, 100), &usual), 1, 0.02,
+        0.96, 1.04);
+    const tarn_init point = { .kind = TARN_INIT_TRUNCATED_NORMAL, .b = 1, .low = 0.1, .high = 0.1 };
+    const sample s =
+        measure(tarn_module_add_parameter(root, "point", TARN_F64, TARN_SHAPE(9), &point));
+    assert_true(s.min == 0.1 && s.max == 0.1);
+}
+
+/* An element does not depend on how many follow, and a float is within the bounds although these
+ * are none. */
+static void test_truncated_draws(void **state)
+{
+    (void)state;
+    const tarn__truncated d = { .mean = 0, .deviation = 1, .low = 0.1, .high = 0.1 + 0x1p-20 };
+    double few[5], many[50];
+    float floats[500];
+    tarn__fill_truncated_f64(few, 5, &d, 7);
+    tarn__fill_truncated_f64(many, 50, &d, 7);
+    assert_memory_equal(few, many, sizeof few);
+    tarn__fill_truncated_f32(floats, 500, &d, 7);
+    for (int i = 0; i < 500; i++)
+        assert_true((double)floats[i] >= d.low && (double)floats[i] <= d.high);
+}
+
+/* ---- identity */
+
+static void test_identity(void **state)
+{
+    check_fixture *f = *state;
+    tarn_module *root = tarn_module_create(f->tm);
+    const tarn_init one = { .kind = TARN_INIT_IDENTITY }, two = { TARN_INIT_IDENTITY, .gain = 2 };
+    check_close(tarn_module_add_parameter(root, "wide", TARN_F32, TARN_SHAPE(2, 3), &one),
+                ((const double[]){ 1, 0, 0, 0, 1, 0 }), 6, 0);
+    check_close(tarn_module_add_parameter(root, "tall", TARN_F64, TARN_SHAPE(3, 2), &two),
+                ((const double[]){ 2, 0, 0, 2, 0, 0 }), 6, 0);
+    /* A convolution passes each channel on. */
+    check_close(tarn_module_add_parameter(root, "filter", TARN_F64, TARN_SHAPE(2, 2, 3), &one),
+                ((const double[]){ 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0 }), 12, 0);
+    tarn_tensor *t =
+        tarn_module_add_parameter(root, "image", TARN_F64, TARN_SHAPE(1, 2, 3, 3), &one);
+    for (int64_t i = 0; i < 18; i++) assert_true(element(t, i) == (i == 4 ? 1 : 0));
+}
+
 static void test_refused(void **state)
 {
     check_fixture *f = *state;
@@ -174,6 +340,17 @@ static void test_refused(void **state)
         { .kind = TARN_INIT_XAVIER_NORMAL, .gain = -1 },
         { .kind = TARN_INIT_KAIMING_UNIFORM, .gain = NAN },
         { .kind = TARN_INIT_DEFAULT, .gain = INFINITY },
+        { .kind = TARN_INIT_ORTHOGONAL, .gain = -1 },
+        { .kind = TARN_INIT_ORTHOGONAL, .gain = 1e39 },
+        { .kind = TARN_INIT_IDENTITY, .gain = NAN },
+        { .kind = TARN_INIT_TRUNCATED_NORMAL },
+        { .kind = TARN_INIT_TRUNCATED_NORMAL, .b = -1 },
+        { .kind = TARN_INIT_TRUNCATED_NORMAL, .a = NAN, .b = 1 },
+        { .kind = TARN_INIT_TRUNCATED_NORMAL, .b = INFINITY },
+        { .kind = TARN_INIT_TRUNCATED_NORMAL, .b = 1, .low = 2, .high = 1 },
+        { .kind = TARN_INIT_TRUNCATED_NORMAL, .b = 1, .low = NAN, .high = 1 },
+        { .kind = TARN_INIT_TRUNCATED_NORMAL, .b = 1, .low = 1e39, .high = 1e40 },
+        { .kind = TARN_INIT_TRUNCATED_NORMAL, .b = 1, .low = INFINITY, .high = INFINITY },
         { .kind = (tarn_init_kind)77 },
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
@@ -181,6 +358,17 @@ static void test_refused(void **state)
         assert_int_equal(tarn_error_code(f->tm), TARN_EARG);
         assert_non_null(strstr(tarn_error_message(f->tm), "\"w\""));
         tarn_clear_error(f->tm);
+    }
+    for (int axes = 0; axes < 2; axes++) {
+        const tarn_shape shape = { axes, { 3 } };
+        const tarn_init orthogonal = { .kind = TARN_INIT_ORTHOGONAL };
+        const tarn_init identity = { .kind = TARN_INIT_IDENTITY };
+        assert_null(tarn_module_add_parameter(root, "w", TARN_F32, shape, &orthogonal));
+        check_error_part(f->tm, TARN_EARG,
+                         axes == 0 ? "orthogonal has 0 axes; two are needed"
+                                   : "orthogonal has 1 axes; two are needed");
+        assert_null(tarn_module_add_parameter(root, "w", TARN_F32, shape, &identity));
+        check_error_part(f->tm, TARN_EARG, "axes; two are needed");
     }
     assert_int_equal(tarn_module_parameter_count(root), 0);
     assert_int_equal(tarn_pool_get_stats(f->pool).live_blocks, 0);
@@ -250,8 +438,12 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, check_setup, check_teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_distributions),  TEST(test_fans),        TEST(test_constants),
-        TEST(test_refused),        TEST(test_nets_differ), TEST(test_paths_differ),
+        TEST(test_distributions),      TEST(test_fans),
+        TEST(test_constants),          TEST(test_orthogonal),
+        TEST(test_orthogonal_is_even), TEST(test_orthogonal_without_room),
+        TEST(test_truncated),          TEST(test_truncated_draws),
+        TEST(test_identity),           TEST(test_refused),
+        TEST(test_nets_differ),        TEST(test_paths_differ),
         TEST(test_seed_and_order),
     };
 #undef TEST

@@ -25,13 +25,21 @@ typedef enum tarn_init_kind {
     TARN_INIT_XAVIER_UNIFORM,  /* U(-l, l), l = gain sqrt(6 / (fan_in + fan_out)) */
     TARN_INIT_XAVIER_NORMAL,   /* N(0, s), s = gain sqrt(2 / (fan_in + fan_out)) */
     TARN_INIT_KAIMING_UNIFORM, /* U(-l, l), l = gain sqrt(3 / fan_in) */
-    TARN_INIT_KAIMING_NORMAL   /* N(0, s), s = gain / sqrt(fan_in) */
+    TARN_INIT_KAIMING_NORMAL,  /* N(0, s), s = gain / sqrt(fan_in) */
+    TARN_INIT_TRUNCATED_NORMAL, /* a = mean, b = deviation above 0: normal, given that it lies in
+                                   [low, high] */
+    TARN_INIT_ORTHOGONAL, /* gain times a matrix of orthonormal rows, or columns if these are fewer,
+                             drawn evenly from all of them (Saxe et al. 2014); the first axis are
+                             rows, all others together columns, of which two axes are needed */
+    TARN_INIT_IDENTITY /* passes inputs on, times gain: in a matrix (O, I) the diagonal, in a filter
+                          (O, I, ...) the same at its middle; 0 elsewhere; two axes are needed */
 } tarn_init_kind;
 
 typedef struct tarn_init {
     tarn_init_kind kind;
-    double a, b; /* see the kind */
-    double gain; /* of Xavier and Kaiming; 0: 1 for Xavier, sqrt(2) for Kaiming */
+    double a, b;      /* see the kind */
+    double gain;      /* 0: 1, but sqrt(2) for Kaiming */
+    double low, high; /* of a truncated normal, perhaps infinite; both 0: a - 2 b and a + 2 b */
 } tarn_init;
 
 /* ---- modules */
@@ -48,7 +56,8 @@ TARN_API tarn_module *tarn_module_add_child(tarn_module *parent, const char *nam
  * matter. fan_in is the product of all sizes but the first, fan_out of all but the second; NULL
  * init: the default, for which a parameter of two or more axes is a weight. F32 or F64. Fails as
  * tarn_module_add_child; TARN_EDTYPE for another type; TARN_EARG for an init of an unknown kind,
- * with bounds out of order, a negative deviation or gain, or numbers that the type cannot hold. */
+ * with bounds out of order, a negative deviation or gain, or numbers that the type cannot hold, or
+ * one that needs more axes. */
 TARN_API tarn_tensor *tarn_module_add_parameter(tarn_module *module, const char *name,
                                                 tarn_dtype dtype, tarn_shape shape,
                                                 const tarn_init *init);

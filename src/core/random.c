@@ -135,6 +135,61 @@ void tarn__fill_normal_f64(double *y, size_t n, double mean, double deviation, u
     }
 }
 
+/* ---- truncated normal: uniform proposals, of which one at x is accepted with the probability that
+ * its density has in proportion to the largest, at `peak` */
+
+typedef struct window {
+    double from, to, peak;
+} window;
+
+/* Standard normal numbers beyond 9 happen once in 1e18 times; the density at p + t is below e^(-p
+ * t) of that at p > 0, so that what lies 40 / p beyond it happens as rarely. */
+static window window_of(const tarn__truncated *d)
+{
+    const double from = (d->low - d->mean) / d->deviation, to = (d->high - d->mean) / d->deviation;
+    if (from > 0) {
+        const double end = from + fmin(9, 40 / from);
+        return (window){ from, fmin(to, end), from };
+    }
+    if (to < 0) {
+        const double end = to - fmin(9, -40 / to);
+        return (window){ fmax(from, end), to, to };
+    }
+    return (window){ fmax(from, -9), fmin(to, 9), 0 };
+}
+
+/* Draw number i of key; each proposal draws from another counter. */
+static double truncated(const tarn__truncated *d, const window *w, uint64_t key, uint64_t i)
+{
+    for (uint64_t attempt = 0;; attempt++) {
+        uint32_t bits[4];
+        const uint32_t counter[4] = { (uint32_t)i, (uint32_t)(i >> 32), (uint32_t)attempt, 2 };
+        const uint32_t halves[2] = { (uint32_t)key, (uint32_t)(key >> 32) };
+        tarn__philox(counter, halves, bits);
+        const double x = w->from + (w->to - w->from) * unit53(bits[0], bits[1]);
+        const double share = exp((w->peak - x) * (w->peak + x) / 2);
+        if (unit53(bits[2], bits[3]) < share) return d->mean + d->deviation * x;
+    }
+}
+
+/* Rounding may lead out of the bounds. */
+void tarn__fill_truncated_f32(float *y, size_t n, const tarn__truncated *d, uint64_t key)
+{
+    const window w = window_of(d);
+    for (size_t i = 0; i < n; i++) {
+        const float value = (float)truncated(d, &w, key, i);
+        y[i] = (double)value < d->low    ? nextafterf(value, INFINITY)
+               : (double)value > d->high ? nextafterf(value, -INFINITY)
+                                         : value;
+    }
+}
+
+void tarn__fill_truncated_f64(double *y, size_t n, const tarn__truncated *d, uint64_t key)
+{
+    const window w = window_of(d);
+    for (size_t i = 0; i < n; i++) y[i] = fmin(fmax(truncated(d, &w, key, i), d->low), d->high);
+}
+
 /* Rejects the words of the incomplete last interval; each rejection draws from another counter. */
 uint64_t tarn__random_below(uint64_t bound, uint64_t key, uint64_t i)
 {

@@ -38,6 +38,15 @@ void tarn__fill_uniform_f64(double *y, size_t n, double low, double high, uint64
 void tarn__fill_normal_f32(float *y, size_t n, double mean, double deviation, uint64_t key);
 void tarn__fill_normal_f64(double *y, size_t n, double mean, double deviation, uint64_t key);
 
+/* A normal distribution that is cut to [low, high]; deviation > 0, and low <= high, which may be
+ * infinite. */
+typedef struct tarn__truncated {
+    double mean, deviation, low, high;
+} tarn__truncated;
+
+void tarn__fill_truncated_f32(float *y, size_t n, const tarn__truncated *d, uint64_t key);
+void tarn__fill_truncated_f64(double *y, size_t n, const tarn__truncated *d, uint64_t key);
+
 /* A draw in [0, bound), bound > 0, unbiased: number i of key. */
 uint64_t tarn__random_below(uint64_t bound, uint64_t key, uint64_t i);
 

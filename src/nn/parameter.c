@@ -127,8 +127,9 @@ tarn_tensor *tarn_module_add_parameter(tarn_module *module, const char *name, ta
     }
     if (t != NULL) {
         tarn__own(t);
-        if (!tm->dry) tarn__init_fill(t, &resolved, value_key(member));
-        if (set_path(member, t) && tarn_require_grad(t) != NULL) return member_add(member, t);
+        if (set_path(member, t) && tarn__init_fill(t, &resolved, value_key(member)) == TARN_OK &&
+            tarn_require_grad(t) != NULL)
+            return member_add(member, t);
         tarn__tensor_end(t, TARN__ENDED_BY_OWNER);
     }
     member_end(member);
