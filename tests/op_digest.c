@@ -69,27 +69,66 @@ static void print_row(tarn_manager *tm, const op_case *c, int row)
     printf("\n");
 }
 
-/* ---- training: a perceptron with dropout on a batch of draws */
+/* ---- training: a perceptron with dropout on a batch of draws, by every optimiser */
 
-static void print_training(tarn_manager *tm, tarn_dtype dtype)
+static tarn_optimizer *create_optimizer(const char *name, tarn_module *root)
+{
+    if (strcmp(name, "sgd") == 0)
+        return tarn_sgd_create(root, &(tarn_sgd_options){ .momentum = 0.9, .nesterov = true });
+    if (strcmp(name, "adam") == 0) return tarn_adam_create(root, NULL);
+    if (strcmp(name, "adamw") == 0)
+        return tarn_adamw_create(root, &(tarn_adam_options){ .weight_decay = 0.01 });
+    if (strcmp(name, "rmsprop") == 0)
+        return tarn_rmsprop_create(root,
+                                   &(tarn_rmsprop_options){ .momentum = 0.5, .centered = true });
+    if (strcmp(name, "adagrad") == 0) return tarn_adagrad_create(root, NULL);
+    if (strcmp(name, "lion") == 0)
+        return tarn_lion_create(root, &(tarn_lion_options){ .weight_decay = 0.01 });
+    return tarn_lbfgs_create(root, NULL);
+}
+
+static const char *const optimizers[] = { "sgd",     "adam", "adamw", "rmsprop",
+                                          "adagrad", "lion", "lbfgs" };
+
+typedef struct training {
+    tarn_mlp net;
+    tarn_tensor *x, *y;
+} training;
+
+static double loss_of(void *context)
+{
+    const training *t = context;
+    tarn_tensor *loss = tarn_cross_entropy(tarn_mlp_forward(&t->net, t->x), t->y);
+    (void)tarn_backward(loss);
+    return tarn_item(loss);
+}
+
+static void print_training(tarn_manager *tm, const char *name, tarn_dtype dtype)
 {
     TARN_SCOPE(tm);
     const int64_t sizes[] = { 20, 64, 32, 10 };
     const tarn_mlp_options options = { .dropout = 0.1, .dtype = dtype };
+    const tarn_schedule schedule = { .kind = TARN_SCHEDULE_COSINE, .steps = 50, .warmup = 5 };
     tarn_module *root = tarn_module_create(tm);
-    tarn_mlp net = tarn_mlp_create(root, "net", sizes, 4, &options);
-    tarn_optimizer *opt = tarn_adam_create(root, NULL);
-    tarn_tensor *x = tarn_random_normal(tm, dtype, TARN_SHAPE(64, 20), 0, 1, 1);
-    tarn_tensor *y = tarn_argmax(tarn_slice(x, 1, 0, 10), TARN_AXES(1));
-    for (int step = 0; step < 50; step++) {
+    training t = { .net = tarn_mlp_create(root, "net", sizes, 4, &options),
+                   .x = tarn_random_normal(tm, dtype, TARN_SHAPE(64, 20), 0, 1, 1) };
+    t.y = tarn_argmax(tarn_slice(t.x, 1, 0, 10), TARN_AXES(1));
+    tarn_optimizer *opt = create_optimizer(name, root);
+    const bool by_closure = strcmp(name, "lbfgs") == 0;
+    if (by_closure) tarn_module_eval(root);
+    for (uint64_t step = 0; step < (by_closure ? 3 : 50); step++) {
         TARN_SCOPE(tm);
-        tarn_tensor *logits = tarn_mlp_forward(&net, x);
-        tarn_tensor *loss = tarn_cross_entropy(logits, y);
-        (void)tarn_backward(loss);
+        (void)tarn_schedule_apply(opt, &schedule, step);
+        if (by_closure) {
+            (void)tarn_lbfgs_step(opt, loss_of, &t, NULL);
+            continue;
+        }
+        (void)loss_of(&t);
         (void)tarn_clip_grad_norm(root, 1);
         (void)tarn_optimizer_step(opt);
     }
-    printf("training %s %016" PRIx64 "\n", tarn_dtype_name(dtype), tarn_module_digest(root));
+    printf("training-%s %s %016" PRIx64 "\n", name, tarn_dtype_name(dtype),
+           tarn_module_digest(root));
     (void)tarn_module_destroy(root);
 }
 
@@ -104,8 +143,9 @@ int main(void)
         last = c->op;
         print_row(tm, c, row);
     }
-    print_training(tm, TARN_F32);
-    print_training(tm, TARN_F64);
+    for (size_t i = 0; i < sizeof(optimizers) / sizeof(optimizers[0]); i++)
+        for (int dtype = TARN_F32; dtype <= TARN_F64; dtype++)
+            print_training(tm, optimizers[i], (tarn_dtype)dtype);
     if (!tarn_ok(tm)) fprintf(stderr, "%s\n", tarn_error_message(tm));
     const bool failed = !tarn_ok(tm);
     tarn_clear_error(tm);
