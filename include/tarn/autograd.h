@@ -70,6 +70,7 @@ typedef struct tarn_grad_options {
     bool keep_graph;               /* keep tape and values for another pass over them */
     bool create_graph;             /* record the computation of the gradients, so that they can be
                                       differentiated             in turn; the graph is kept */
+    bool unused_is_null; /* an input that no output depends on has NULL instead of zeros */
 } tarn_grad_options;
 
 /* Stores in gradients[i] the sum over all outputs of d(output)/d(inputs[i]), of the shape and type

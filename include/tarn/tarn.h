@@ -20,6 +20,7 @@
 #include "tarn/conv.h"
 #include "tarn/custom.h"
 #include "tarn/data.h"
+#include "tarn/debug.h"
 #include "tarn/dry_run.h"
 #include "tarn/dtype.h"
 #include "tarn/export.h"

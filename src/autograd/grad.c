@@ -79,10 +79,10 @@ static tarn_status end_targets(const tarn__pass *p, tarn_status status)
         const bool first = t->target == (uint32_t)i + 1;
         if (!first) continue;
         if (status != TARN_OK && g != NULL) tarn__unref(g);
-        if (status == TARN_OK && g == NULL) {
+        if (status == TARN_OK && g == NULL && !p->unused_is_null) {
             g = tarn_zeros(p->tm, (tarn_dtype)t->layout.dtype, tarn_get_shape(t));
             if (g == NULL) status = tarn_error_code(p->tm);
-        } else if (status == TARN_OK) {
+        } else if (status == TARN_OK && g != NULL) {
             if (g->owner == TARN__OWNER_NONE) (void)tarn__adopt(g);
             else tarn__unref(g); /* by operations: a scope owns it already */
         }
@@ -163,6 +163,7 @@ tarn_status tarn_grad(tarn_list outputs, tarn_list inputs, tarn_tensor **gradien
     tarn__pass p = { .tm = tm,
                      .name = "tarn_grad",
                      .keep_graph = o->keep_graph || o->create_graph,
+                     .unused_is_null = o->unused_is_null,
                      .targets = &inputs,
                      .gradients = gradients };
     tarn_status status = check_outputs(&p, outputs, o->gradients);

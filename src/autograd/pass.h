@@ -22,7 +22,8 @@ typedef struct tarn__pass {
     tarn__node *first; /* the oldest */
     uint64_t id;
     bool keep_graph;
-    bool independent; /* what targets were computed from is left alone */
+    bool unused_is_null; /* nothing stands where no gradient arrived */
+    bool independent;    /* what targets were computed from is left alone */
 
     const tarn_list *targets; /* NULL: all leaves; else their `target` counts from 1 */
     tarn_tensor **gradients;  /* (targets->n): owned references, NULL until something arrives */

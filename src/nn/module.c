@@ -110,6 +110,11 @@ static void destroy_root(tarn__object *object)
     tarn__object_free(object);
 }
 
+const tarn_module *tarn__module_of(const tarn__object *object)
+{
+    return object->destroy == destroy_root ? (const tarn_module *)object : NULL;
+}
+
 tarn_module *tarn_module_create(tarn_manager *tm)
 {
     size_t bytes;

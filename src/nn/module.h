@@ -52,6 +52,9 @@ struct tarn_module {
     char text[];             /* path and label */
 };
 
+/* The root that an object of a manager is; NULL if it is something else. */
+const tarn_module *tarn__module_of(const tarn__object *object);
+
 /* tarn_module_add_child, for a child that calls itself `kind` in messages. */
 tarn_module *tarn__module_add(tarn_module *parent, const char *name, const char *kind);
 

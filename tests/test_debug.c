@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: MIT
+ * test_debug.c - the summary of a model, and its parameters that do not learn. */
+#include <math.h>
+#include <string.h>
+
+#include <tarn/tarn.h>
+
+#include "check.h"
+
+#define MANAGER(state) (((check_fixture *)*(state))->tm)
+
+typedef struct model {
+    tarn_module *root;
+    tarn_mlp mlp;
+    tarn_linear spare;
+} model;
+
+static model make_model(tarn_manager *tm)
+{
+    model m = { .root = tarn_module_create(tm) };
+    static const int64_t sizes[] = { 20, 100, 3 };
+    m.mlp = tarn_mlp_create(m.root, "mlp", sizes, 3, &(tarn_mlp_options){ .dropout = 0.5 });
+    m.spare = tarn_linear_create(m.root, "spare", 3, 4);
+    (void)tarn_module_add_buffer(m.root, "count", TARN_I64, TARN_SHAPE(2));
+    return m;
+}
+
+static tarn_tensor *forward(tarn_tensor *const *inputs, int n, void *context)
+{
+    const model *m = context;
+    (void)n;
+    return tarn_mlp_forward(&m->mlp, inputs[0]);
+}
+
+static void a_model_as_a_table(void **state)
+{
+    tarn_manager *tm = MANAGER(state);
+    FILE *stream = tmpfile();
+    model m = make_model(tm);
+    tarn_tensor *x = tarn_ones(tm, TARN_F32, TARN_SHAPE(7, 20));
+    check_status(tarn_stop_grad(m.mlp.layers[0].weight), TARN_OK);
+    const tarn_summary_options o = { forward, TARN_LIST(x), &m };
+    check_status(tarn_model_summary(m.root, stream, &o), TARN_OK);
+    assert_string_equal(
+        check_stream_text(stream),
+        "layer                        kind               output                 parameters       "
+        "memory\n"
+        "(root)                       module             [7,3]                           -         "
+        "   "
+        "-\n"
+        "  mlp                        mlp                [7,3]                           -         "
+        "   "
+        "-\n"
+        "    0                        linear             [7,100]                     2,100     "
+        "8.20 "
+        "KiB  partly frozen\n"
+        "    dropout0                 dropout            [7,100]                         -         "
+        "   "
+        "-\n"
+        "    1                        linear             [7,3]                         303     "
+        "1.18 "
+        "KiB\n"
+        "  spare                      linear                                            16         "
+        "64 "
+        "B\n"
+        "2,419 parameters in 9.45 KiB, of which 2,000 are frozen and 419 learn; 2 numbers in "
+        "buffers, "
+        "16 B\n");
+    fclose(stream);
+    assert_int_equal(tarn_manager_get_stats(tm).tape_length, 0);
+    assert_int_equal(tarn_model_summary(NULL, stdout, NULL), TARN_EARG);
+    assert_int_equal(tarn_model_summary(m.root, NULL, NULL), TARN_EARG);
+    tarn_module_destroy(m.root);
+}
+
+static void parts_and_failing_passes(void **state)
+{
+    tarn_manager *tm = MANAGER(state);
+    FILE *stream = tmpfile();
+    model m = make_model(tm);
+    check_status(tarn_model_summary(m.spare.module, stream, NULL), TARN_OK);
+    const char *text = check_stream_text(stream);
+    assert_non_null(strstr(text, "\nspare  "));
+    assert_non_null(strstr(text, "\n16 parameters in 64 B\n"));
+    tarn_tensor *x = tarn_ones(tm, TARN_F32, TARN_SHAPE(7, 21));
+    const tarn_summary_options o = { forward, TARN_LIST(x), &m };
+    check_status(tarn_model_summary(m.root, stream, &o), TARN_ESHAPE);
+    check_error_part(tm, TARN_ESHAPE, "linear \"mlp.0\": x [7,21]");
+    fclose(stream);
+    tarn_module_destroy(m.root);
+}
+
+static void parameters_that_do_not_learn(void **state)
+{
+    tarn_manager *tm = MANAGER(state);
+    FILE *stream = tmpfile();
+    model m = make_model(tm);
+    {
+        TARN_SCOPE(tm);
+        tarn_tensor *y = tarn_mlp_forward(&m.mlp, tarn_zeros(tm, TARN_F32, TARN_SHAPE(7, 20)));
+        tarn_tensor *loss = tarn_mean(tarn_square(y), TARN_ALL_AXES);
+        assert_int_equal(tarn_model_check(loss, stream), 6);
+        const char *text = check_stream_text(stream);
+        assert_non_null(strstr(text, "\"mlp.0.weight\" [100,20]: its gradient is all zeros"));
+        assert_non_null(strstr(text, "\"spare.bias\" [4]: no gradient reaches it"));
+        assert_int_equal(tarn_model_check(loss, NULL), 6);
+        check_status(tarn_backward(loss), TARN_OK); /* the tape is as it was */
+    }
+    tarn_module_zero_grad(m.root);
+    tarn_tensor *x = tarn_full(tm, TARN_F32, TARN_SHAPE(7, 20), 1);
+    tarn_tensor *y = tarn_mlp_forward(&m.mlp, x);
+    y = tarn_add(y, tarn_sum(tarn_linear_forward(&m.spare, y), TARN_AXES_KEEP(1)));
+    assert_int_equal(tarn_model_check(tarn_mean(tarn_square(y), TARN_ALL_AXES), stream), 0);
+    assert_false(tarn_has_grad(m.spare.bias));
+    tarn_tensor *bad = tarn_log(tarn_mul_scalar(tarn_sum(y, TARN_ALL_AXES), 0));
+    assert_int_equal(tarn_model_check(bad, stream), 6);
+    assert_non_null(
+        strstr(check_stream_text(stream), "\"spare.bias\" [4]: its gradient is not finite"));
+    fclose(stream);
+    tarn_module_destroy(m.root);
+}
+
+static tarn_tensor *spare_forward(tarn_tensor *const *inputs, int n, void *context)
+{
+    (void)n;
+    return tarn_linear_forward(context, inputs[0]);
+}
+
+static void checks_that_cannot_be(void **state)
+{
+    tarn_manager *tm = MANAGER(state);
+    assert_int_equal(tarn_model_check(NULL, NULL), -1);
+    tarn_tensor *x = tarn_require_grad(tarn_ones(tm, TARN_F32, TARN_SHAPE(1, 3)));
+    tarn_tensor *sum = tarn_sum(x, TARN_ALL_AXES);
+    assert_int_equal(tarn_model_check(sum, NULL), 0); /* there are no modules */
+    model m = make_model(tm);
+    tarn_tensor *y = tarn_checkpoint(spare_forward, TARN_LIST(x), &m.spare);
+    assert_int_equal(tarn_model_check(tarn_sum(y, TARN_ALL_AXES), NULL), -1);
+    check_error(tm, TARN_ESTATE,
+                "tarn_model_check: it does not see parameters inside tarn_checkpoint: check a loss "
+                "computed without");
+    tarn_module_destroy(m.root);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, check_setup, check_teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(a_model_as_a_table),
+        TEST(parts_and_failing_passes),
+        TEST(parameters_that_do_not_learn),
+        TEST(checks_that_cannot_be),
+    };
+    return cmocka_run_group_tests_name("debug", tests, NULL, NULL);
+}
