@@ -29,7 +29,7 @@ tarn_embedding_layer tarn_embedding_create_with(tarn_module *parent, const char 
         tarn__module_discard(layer.module);
         return nothing;
     }
-    if (init.kind == TARN_INIT_DEFAULT) init = (tarn_init){ TARN_INIT_NORMAL, 0, 1, 0 };
+    if (init.kind == TARN_INIT_DEFAULT) init = (tarn_init){ .kind = TARN_INIT_NORMAL, .b = 1 };
     layer.weight =
         tarn_module_add_parameter(layer.module, "weight", o->dtype, TARN_SHAPE(count, size), &init);
     if (layer.weight != NULL) return layer;
