@@ -39,7 +39,8 @@ static tarn_module *add_module(tarn_module *parent, const char *name, const char
 /* The scaling of a module; if it cannot be, the module ends, too. */
 static scaling add_scaling(tarn_module *module, tarn_shape shape, const tarn_norm_options *o)
 {
-    const tarn_init ones = { TARN_INIT_CONSTANT, 1, 0, 0 }, zeros = { TARN_INIT_CONSTANT, 0, 0, 0 };
+    const tarn_init ones = { .kind = TARN_INIT_CONSTANT, .a = 1 };
+    const tarn_init zeros = { .kind = TARN_INIT_CONSTANT };
     scaling s = { .module = module, .eps = o->eps != 0 ? o->eps : DEFAULT_EPS };
     if (module == NULL || o->no_weight) return s;
     s.weight = tarn_module_add_parameter(module, "weight", o->dtype, shape, &ones);
