@@ -367,7 +367,7 @@ static bool one_hot_variant(int i, op_variant *v)
     v->shape[0] = shapes[i % 4];
     v->classes = 5;
     v->dtype = labels[i % 3];
-    v->choice = types[i % 5];
+    v->choice = (int)types[i % 5];
     return true;
 }
 
