@@ -31,7 +31,8 @@ typedef struct tarn_conv_options {
                                   stride */
 } tarn_conv_options;
 
-/* y[b,o,i,j] = bias[o] + the sum over c, r, s of w[o,c,r,s] x[b,c, i stride - padding + r dilation,
+/* Convolution: each element of y is a window of x, weighed by the kernels of one output channel.
+ * y[b,o,i,j] = bias[o] + the sum over c, r, s of w[o,c,r,s] x[b,c, i stride - padding + r dilation,
  * j stride - padding + s dilation], which is 0 outside x; c runs over the channels of o's group.
  *   x (B, C, H, W)   w (O, C / groups, KH, KW)   bias (O) or NULL   ->   y (B, O, H', W')
  *   H' = floor((H + 2 padding - dilation (KH - 1) - 1) / stride) + 1, and W' likewise
@@ -41,11 +42,12 @@ typedef struct tarn_conv_options {
  * Fails also: TARN_EARG for options out of range; TARN_ESHAPE if H' or W' is below 1. */
 TARN_API tarn_tensor *tarn_conv2d(tarn_tensor *x, tarn_tensor *w, tarn_tensor *bias,
                                   const tarn_conv_options *options);
-/*   x (B, C, L)   w (O, C / groups, K)   bias (O) or NULL   ->   y (B, O, L') */
+/* Convolution in one dimension.
+ *   x (B, C, L)   w (O, C / groups, K)   bias (O) or NULL   ->   y (B, O, L') */
 TARN_API tarn_tensor *tarn_conv1d(tarn_tensor *x, tarn_tensor *w, tarn_tensor *bias,
                                   const tarn_conv_options *options);
 
-/* The adjoint of the convolution with the same w and options: each element of x, times the kernel,
+/* The adjoint of the convolution with the same w and options. Each element of x, times the kernel,
  * is added to the places that the convolution would have read for it.
  *   x (B, C, H, W)   w (C, O / groups, KH, KW)   bias (O) or NULL   ->   y (B, O, H', W')
  *   H' = (H - 1) stride - 2 padding + dilation (KH - 1) + output_padding + 1, and W' likewise
@@ -53,12 +55,13 @@ TARN_API tarn_tensor *tarn_conv1d(tarn_tensor *x, tarn_tensor *w, tarn_tensor *b
  * Fails also: TARN_EARG for options out of range; TARN_ESHAPE if H' or W' is below 1. */
 TARN_API tarn_tensor *tarn_conv_transpose2d(tarn_tensor *x, tarn_tensor *w, tarn_tensor *bias,
                                             const tarn_conv_options *options);
-/*   x (B, C, L)   w (C, O / groups, K)   bias (O) or NULL   ->   y (B, O, L') */
+/* The adjoint of the convolution in one dimension.
+ *   x (B, C, L)   w (C, O / groups, K)   bias (O) or NULL   ->   y (B, O, L') */
 TARN_API tarn_tensor *tarn_conv_transpose1d(tarn_tensor *x, tarn_tensor *w, tarn_tensor *bias,
                                             const tarn_conv_options *options);
 
-/* The gradient of the convolution of x with respect to its weight, from the gradient dy of its
- * result: dw[o,c,r,s] is the sum over b, i, j of dy[b,o,i,j] times what the convolution multiplied
+/* The gradient of a convolution of x with respect to its weight, from the gradient dy of its
+ * result. dw[o,c,r,s] is the sum over b, i, j of dy[b,o,i,j] times what the convolution multiplied
  * by w[o,c,r,s]. With conv and conv_transpose it is closed under differentiation.
  *   x (B, C, H, W)   dy (B, O, H', W')   kernel (KH, KW)   ->   dw (O, C / groups, KH, KW)
  * The gradient v of dw gives dx = conv_transpose(dy, v), ddy = conv(x, v).
@@ -66,7 +69,8 @@ TARN_API tarn_tensor *tarn_conv_transpose1d(tarn_tensor *x, tarn_tensor *w, tarn
  * shape of dy. */
 TARN_API tarn_tensor *tarn_conv2d_dw(tarn_tensor *x, tarn_tensor *dy, tarn_shape kernel,
                                      const tarn_conv_options *options);
-/*   x (B, C, L)   dy (B, O, L')   kernel K   ->   dw (O, C / groups, K) */
+/* The same in one dimension.
+ *   x (B, C, L)   dy (B, O, L')   kernel K   ->   dw (O, C / groups, K) */
 TARN_API tarn_tensor *tarn_conv1d_dw(tarn_tensor *x, tarn_tensor *dy, int64_t kernel,
                                      const tarn_conv_options *options);
 
@@ -99,10 +103,12 @@ TARN_API tarn_tensor *tarn_avg_pool2d(tarn_tensor *x, tarn_shape kernel,
 TARN_API tarn_tensor *tarn_avg_pool1d(tarn_tensor *x, int64_t kernel,
                                       const tarn_pooling_options *options);
 
-/* The same for a given number of windows: window i of n covers [floor(i H / n), ceil((i + 1) H /
- * n)), so that together they cover all and overlap by one place at most. (1, 1) is one window of
- * everything.   x (B, C, H, W)   size (H', W')   ->   y (B, C, H', W')
- * Fails also: TARN_EARG for sizes below 1; TARN_ESHAPE if H or W is 0; TARN_ELIMIT as above. */
+/* The largest element, or the mean, of a given number of windows. Window i of n covers [floor(i H /
+ * n), ceil((i + 1) H / n)), so that together they cover all and neighbours overlap by one place at
+ * most; (1, 1) is one window of everything. Gradients are those of max_pool and avg_pool.
+ *   x (B, C, H, W)   size (H', W')   ->   y (B, C, H', W')
+ * Fails also: TARN_EARG for sizes below 1; TARN_ESHAPE if H or W is 0; TARN_ELIMIT as max_pool2d.
+ */
 TARN_API tarn_tensor *tarn_adaptive_max_pool2d(tarn_tensor *x, tarn_shape size);
 TARN_API tarn_tensor *tarn_adaptive_avg_pool2d(tarn_tensor *x, tarn_shape size);
 

@@ -124,6 +124,7 @@ static tarn_status count_windows(const tarn__call *call, int axis, int64_t size,
     return status;
 }
 
+/* Places are kept as int32. */
 static tarn_status check_plane(const tarn__call *call, const tarn__layout *x)
 {
     char text[TARN__DESCRIPTION_BYTES];
@@ -143,7 +144,7 @@ static tarn_status pool_infer(const tarn__call *call, tarn__layout *out, int64_t
     *out = *x;
     for (int axis = 2; axis < x->ndim && status == TARN_OK; axis++)
         status = count_windows(call, axis, x->dims[axis], &out->dims[axis]);
-    return status == TARN_OK ? check_plane(call, x) : status;
+    return status == TARN_OK && call->op->aux != NULL ? check_plane(call, x) : status;
 }
 
 static tarn_status avg_unpool_infer(const tarn__call *call, tarn__layout *out, int64_t *offset)
