@@ -271,7 +271,7 @@ static double learn_xor(tarn_pool *pool, uint64_t seed, uint64_t *digest)
     tarn_lbfgs_result r = { 0 };
     for (int step = 0; step < 6; step++) {
         assert_int_equal(tarn_lbfgs_step(lbfgs, xor_loss, &t, &r), TARN_OK);
-        if (step >= 2) check_status(tarn_expect_steady(tm), TARN_OK);
+        if (step >= 2 && check_is_plain(pool)) check_status(tarn_expect_steady(tm), TARN_OK);
     }
     *digest = tarn_module_digest(net);
     assert_string_equal(tarn_error_message(tm), "");

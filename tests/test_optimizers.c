@@ -355,7 +355,7 @@ static void test_a_step_acquires_nothing(void **state)
         for (int t = 1; t <= 8; t++) {
             step(optimizer, p, t);
             const tarn_status status = tarn_expect_steady(f->tm);
-            if (t <= 3) tarn_clear_error(f->tm);
+            if (t <= 3 || !check_is_plain(f->pool)) tarn_clear_error(f->tm);
             else check_status(status, TARN_OK);
         }
         TARN_SCOPE(f->tm);

@@ -34,7 +34,7 @@ static bool call_closure(run *r, double *loss)
     tarn_manager *tm = o->object.manager;
     consume_gradients(o);
     const tarn_scope scope = tarn_scope_begin(tm);
-    if (tarn_ok(tm)) *loss = r->closure(r->context);
+    *loss = tarn_ok(tm) ? r->closure(r->context) : NAN;
     tarn_scope_end(scope);
     r->evaluations++;
     if (tarn_ok(tm) && o->watch.root == NULL)
@@ -233,17 +233,16 @@ static bool minimise(run *r, tarn_lbfgs_result *result)
     return true;
 }
 
-/* Holds the error if the call cannot be served. */
-static tarn_status check_call(const tarn_optimizer *o, tarn_closure closure)
+/* Whether the call can be served; the error is held otherwise. */
+static bool check_call(const tarn_optimizer *o, tarn_closure closure)
 {
-    const tarn_status status = tarn__optimizer_check(o);
-    if (status != TARN_OK) return status;
+    if (tarn__optimizer_check(o) != TARN_OK) return false;
+    if (o->own != NULL && closure != NULL) return true;
     if (o->own == NULL)
-        return tarn__fail(o->object.manager, TARN_EARG, "tarn_lbfgs_step: the optimiser is %s",
-                          o->family->name);
-    if (closure == NULL)
-        return tarn__fail(o->object.manager, TARN_EARG, "tarn_lbfgs_step: the closure is NULL");
-    return TARN_OK;
+        (void)tarn__fail(o->object.manager, TARN_EARG, "tarn_lbfgs_step: the optimiser is %s",
+                         o->family->name);
+    else (void)tarn__fail(o->object.manager, TARN_EARG, "tarn_lbfgs_step: the closure is NULL");
+    return false;
 }
 
 tarn_status tarn_lbfgs_step(tarn_optimizer *optimizer, tarn_closure closure, void *context,
@@ -252,9 +251,8 @@ tarn_status tarn_lbfgs_step(tarn_optimizer *optimizer, tarn_closure closure, voi
     tarn_lbfgs_result found = { 0 };
     if (result != NULL) *result = found;
     if (optimizer == NULL) return TARN_EARG;
-    const tarn_status status = check_call(optimizer, closure);
-    if (status != TARN_OK) return status;
     tarn_manager *tm = optimizer->object.manager;
+    if (!check_call(optimizer, closure)) return tarn_error_code(tm);
     const tarn_phase phase = tarn__phase_auto(tm, "optimizer");
     run r = { .o = optimizer, .b = optimizer->own, .closure = closure, .context = context };
     optimizer->busy = true;

@@ -137,6 +137,8 @@ tarn_optimizer *tarn__optimizer_create(tarn_module *module, const tarn__optimize
                          family->name, n_groups);
         return NULL;
     }
+    const tarn_optimizer_group none = { 0 };
+    if (groups == NULL) groups = &none;
     tarn_optimizer *o = allocate(module, family, n, n_groups + 1);
     if (o == NULL) return NULL;
     if (fill_groups(o, module, rates, groups) && fill_slots(o, module, groups)) return o;

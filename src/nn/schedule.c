@@ -151,11 +151,13 @@ static double one_cycle(const tarn_schedule *s, double t)
     return half_cosine(1, end, (t - top) / (last - top));
 }
 
-static double passed(const tarn_schedule *s, uint64_t t)
+/* How often the part has been multiplied by gamma before step t. */
+static uint64_t changes(const tarn_schedule *s, uint64_t t)
 {
+    if (s->kind == TARN_SCHEDULE_STEP) return t / s->every;
     size_t n = 0;
     while (n < s->n_milestones && s->milestones[n] <= t) n++;
-    return (double)n;
+    return n;
 }
 
 double tarn_schedule_at(const tarn_schedule *schedule, uint64_t step)
@@ -168,8 +170,8 @@ double tarn_schedule_at(const tarn_schedule *schedule, uint64_t step)
     const double floor_part = tarn__meant(s->floor, 0);
     switch (s->kind) {
     case TARN_SCHEDULE_CONSTANT: return 1;
-    case TARN_SCHEDULE_STEP: return pow(gamma_of(s), (double)(step / s->every));
-    case TARN_SCHEDULE_MULTI_STEP: return pow(gamma_of(s), passed(s, step));
+    case TARN_SCHEDULE_STEP:
+    case TARN_SCHEDULE_MULTI_STEP: return pow(gamma_of(s), (double)changes(s, step));
     case TARN_SCHEDULE_EXPONENTIAL: return pow(gamma_of(s), done);
     case TARN_SCHEDULE_LINEAR:
         return step >= s->steps ? floor_part : 1 - (1 - floor_part) * done / all;
