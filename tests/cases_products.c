@@ -28,6 +28,17 @@ static bool matmul_variant(int i, op_variant *v)
         { { 4, { 2, 1, 3, 4 } }, { 4, { 1, 3, 4, 2 } } },
         { { 3, { 1, 3, 4 } }, { 3, { 0, 4, 2 } } },
         { { 2, { 40, 50 } }, { 2, { 50, 60 } } },
+        { { 1, { 5 } }, { 1, { 5 } } },
+        { { 1, { 400 } }, { 1, { 400 } } },
+        { { 1, { 0 } }, { 1, { 0 } } },
+        { { 1, { 4 } }, { 2, { 4, 3 } } },
+        { { 2, { 3, 4 } }, { 1, { 4 } } },
+        { { 1, { 30 } }, { 2, { 30, 40 } } },
+        { { 2, { 40, 30 } }, { 1, { 30 } } },
+        { { 1, { 4 } }, { 3, { 2, 4, 3 } } },
+        { { 3, { 2, 3, 4 } }, { 1, { 4 } } },
+        { { 4, { 2, 1, 3, 4 } }, { 1, { 4 } } },
+        { { 3, { 0, 3, 4 } }, { 1, { 4 } } },
     };
     if (i >= OP_LENGTH(pairs)) return false;
     v->shape[0] = pairs[i][0];
@@ -41,22 +52,23 @@ static tarn_tensor *matmul_apply(tarn_tensor *const *in, const op_variant *v)
     return tarn_matmul(in[0], in[1]);
 }
 
-/* The batches as shapes, and the sizes of the matrices. */
+/* The batches as shapes, and the sizes of the matrices; a vector a is one row, b one column. */
 static void matmul_reference(const op_array *in, const op_variant *v, op_array *out,
                              op_array *magnitude)
 {
     const op_array *a = &in[0], *b = &in[1];
     const int p = a->shape.ndim, q = b->shape.ndim;
-    const int64_t M = a->shape.dims[p - 2], K = a->shape.dims[p - 1], N = b->shape.dims[q - 1];
+    const int64_t M = p > 1 ? a->shape.dims[p - 2] : 1, K = a->shape.dims[p - 1];
+    const int64_t N = q > 1 ? b->shape.dims[q - 1] : 1;
     op_array a_batches = { .shape = a->shape }, b_batches = { .shape = b->shape };
     int64_t index[TARN_MAX_DIMS] = { 0 }, i = 0;
     (void)v;
-    a_batches.shape.ndim -= 2;
-    b_batches.shape.ndim -= 2;
+    a_batches.shape.ndim = p > 1 ? p - 2 : 0;
+    b_batches.shape.ndim = q > 1 ? q - 2 : 0;
     const tarn_shape batches = op_broadcast(&a_batches.shape, &b_batches.shape);
     tarn_shape shape = batches;
-    shape.dims[shape.ndim++] = M;
-    shape.dims[shape.ndim++] = N;
+    if (p > 1) shape.dims[shape.ndim++] = M;
+    if (q > 1) shape.dims[shape.ndim++] = N;
     op_array_make(out, shape);
     op_array_make(magnitude, shape);
     if (out->n == 0) return;
@@ -70,6 +82,48 @@ static void matmul_reference(const op_array *in, const op_variant *v, op_array *
                     magnitude->data[i] += fabs(A[m * K + k] * B[k * N + n]);
                 }
     } while (op_next(&batches, index));
+}
+
+static bool dot_variant(int i, op_variant *v)
+{
+    static const int64_t sizes[] = { 5, 1, 0, 300 };
+    if (i >= OP_LENGTH(sizes)) return false;
+    v->shape[0] = v->shape[1] = TARN_SHAPE(sizes[i]);
+    return true;
+}
+
+static tarn_tensor *dot_apply(tarn_tensor *const *in, const op_variant *v)
+{
+    (void)v;
+    return tarn_dot(in[0], in[1]);
+}
+#define dot_reference matmul_reference
+
+static bool outer_variant(int i, op_variant *v)
+{
+    static const int64_t sizes[][2] = { { 3, 4 }, { 1, 5 }, { 0, 2 }, { 2, 0 } };
+    if (i >= OP_LENGTH(sizes)) return false;
+    v->shape[0] = TARN_SHAPE(sizes[i][0]);
+    v->shape[1] = TARN_SHAPE(sizes[i][1]);
+    return true;
+}
+
+static tarn_tensor *outer_apply(tarn_tensor *const *in, const op_variant *v)
+{
+    (void)v;
+    return tarn_outer(in[0], in[1]);
+}
+
+static void outer_reference(const op_array *in, const op_variant *v, op_array *out,
+                            op_array *magnitude)
+{
+    (void)v;
+    op_array_make(out, TARN_SHAPE(in[0].n, in[1].n));
+    op_array_make(magnitude, out->shape);
+    for (int64_t i = 0; i < out->n; i++) {
+        out->data[i] = in[0].data[i / in[1].n] * in[1].data[i % in[1].n];
+        magnitude->data[i] = fabs(out->data[i]);
+    }
 }
 
 static bool affine_variant(int i, op_variant *v)
@@ -121,6 +175,35 @@ static void affine_reference(const op_array *in, const op_variant *v, op_array *
         }
 }
 
+static bool affine_act_variant(int i, op_variant *v)
+{
+    if (!affine_variant(i / 4, v)) return false;
+    v->choice = (int)TARN_RELU + i % 4;
+    return true;
+}
+
+static tarn_tensor *affine_act_apply(tarn_tensor *const *in, const op_variant *v)
+{
+    return tarn_affine_act(in[0], in[1], v->n == 3 ? in[2] : NULL, (tarn_activation)v->choice);
+}
+
+/* Those that are fused; none is steeper than 1. */
+static void affine_act_reference(const op_array *in, const op_variant *v, op_array *out,
+                                 op_array *magnitude)
+{
+    affine_reference(in, v, out, magnitude);
+    for (int64_t i = 0; i < out->n; i++) {
+        double *y = &out->data[i];
+        switch ((tarn_activation)v->choice) {
+        case TARN_RELU: *y = *y <= 0 ? 0 : *y; break;
+        case TARN_TANH: *y = tanh(*y); break;
+        case TARN_SIGMOID: *y = 1 / (1 + exp(-*y)); break;
+        default: *y = *y > 0 ? *y : 0.01 * *y; break;
+        }
+        magnitude->data[i] += fabs(*y);
+    }
+}
+
 /* ---- the table */
 
 /* clang-format off */
@@ -129,5 +212,8 @@ const op_case op_cases_products[] = {
     /*  op               operands                          variants      ulps  of gradients */
     ROW(matmul,          2, OF(OP_ANY, OP_ANY),            matmul_variant,       60,  80, OP_LINEAR | OP_NO_SCALAR | OP_BY_LAYOUT),
     ROW(affine,          3, OF(OP_ANY, OP_ANY, OP_ANY),    affine_variant,       60,  80, OP_LINEAR | OP_NO_SCALAR | OP_BY_LAYOUT),
+    ROW(affine_act,      3, OF(OP_ANY, OP_ANY, OP_ANY),    affine_act_variant,   60, 200, OP_NO_SCALAR),
+    ROW(dot,             2, OF(OP_ANY, OP_ANY),            dot_variant,          60,  80, OP_LINEAR | OP_NO_SCALAR | OP_COMPOSED | OP_BY_LAYOUT),
+    ROW(outer,           2, OF(OP_ANY, OP_ANY),            outer_variant,         1,   8, OP_LINEAR | OP_NO_SCALAR | OP_COMPOSED),
     { 0 },
 };

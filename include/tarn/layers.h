@@ -56,14 +56,6 @@ TARN_API tarn_dropout_layer tarn_dropout_create(tarn_module *parent, const char 
  * is not counted. */
 TARN_API tarn_tensor *tarn_dropout_forward(const tarn_dropout_layer *layer, tarn_tensor *x);
 
-/* Leaky relu has the slope 0.01 here. */
-typedef enum tarn_activation {
-    TARN_RELU,
-    TARN_TANH,
-    TARN_SIGMOID,
-    TARN_LEAKY_RELU
-} tarn_activation;
-
 /* A multilayer perceptron: linear layers; between them an activation and, if wished, dropout. */
 typedef struct tarn_mlp {
     tarn_module *module;

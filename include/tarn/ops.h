@@ -175,13 +175,37 @@ TARN_API tarn_tensor *tarn_masked_fill(tarn_tensor *x, tarn_tensor *mask, double
 
 /* Matrix product y = a b over the last two axes; the axes before them are batches and broadcast.
  *   a (..., M, K)   b (..., K, N)   ->   y (..., M, N)       da = dy b^T, db = a^T dy.
- * Transposed views go to BLAS as flags, without a copy. K = 0 gives zeros. */
+ * A vector a (K) is one row, a vector b (K) one column, and y lacks the axis of it: the product of
+ * two vectors is a scalar. Transposed views go to BLAS as flags, without a copy. K = 0 gives
+ * zeros. */
 TARN_API tarn_tensor *tarn_matmul(tarn_tensor *a, tarn_tensor *b);
+
+/* The sum of the products of two vectors, a scalar.   a (K)   b (K)   da = dy b, db = dy a. */
+TARN_API tarn_tensor *tarn_dot(tarn_tensor *a, tarn_tensor *b);
+
+/* All products of two vectors.   a (M)   b (N)   ->   y (M, N)   da = dy b, db = a dy. */
+TARN_API tarn_tensor *tarn_outer(tarn_tensor *a, tarn_tensor *b);
 
 /* A linear layer's product and bias in one pass: y = x w^T + b.
  *   x (..., I)   w (O, I)   b (O) or NULL   ->   y (..., O)
  * dx = dy w, dw = dy^T x, db = dy summed over all axes but the last. */
 TARN_API tarn_tensor *tarn_affine(tarn_tensor *x, tarn_tensor *w, tarn_tensor *b);
+
+/* What follows a linear layer. Leaky relu has the slope 0.01 here. */
+typedef enum tarn_activation {
+    TARN_RELU,
+    TARN_TANH,
+    TARN_SIGMOID,
+    TARN_LEAKY_RELU,
+    TARN_GELU,
+    TARN_SILU
+} tarn_activation;
+
+/* y = f(x w^T + b), to the bit what the two operations give one after the other, but the product
+ * is not kept, except for gelu and silu: gradients are computed from y. Shapes and gradients are
+ * those of tarn_affine, with dy f' for dy. Fails also: TARN_EARG for an activation that is none. */
+TARN_API tarn_tensor *tarn_affine_act(tarn_tensor *x, tarn_tensor *w, tarn_tensor *b,
+                                      tarn_activation activation);
 
 /* ---- reductions */
 

@@ -146,7 +146,7 @@ tarn_mlp tarn_mlp_create(tarn_module *parent, const char *name, const int64_t *s
     else if (!(o->dropout >= 0 && o->dropout <= 1))
         (void)tarn__fail(tm, TARN_EARG, "%s: dropout of probability %g; 0 to 1 is possible",
                          parent->label, o->dropout);
-    else if ((int)o->activation < 0 || (int)o->activation > (int)TARN_LEAKY_RELU)
+    else if ((int)o->activation < 0 || (int)o->activation > (int)TARN_SILU)
         (void)tarn__fail(tm, TARN_EARG, "%s: unknown activation %d", parent->label,
                          (int)o->activation);
     else mlp.module = tarn__module_add(parent, name, "mlp");
@@ -164,6 +164,8 @@ static tarn_tensor *activate(tarn_activation activation, tarn_tensor *x)
     case TARN_TANH: return tarn_tanh(x);
     case TARN_SIGMOID: return tarn_sigmoid(x);
     case TARN_LEAKY_RELU: return tarn_leaky_relu(x, LEAKY_SLOPE);
+    case TARN_GELU: return tarn_gelu(x);
+    case TARN_SILU: return tarn_silu(x);
     }
     return NULL;
 }

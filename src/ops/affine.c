@@ -60,6 +60,27 @@ static tarn_status affine_infer(const tarn__call *call, tarn__layout *out, int64
 /* The sum of so many rows may be computed in the type of their elements. */
 enum { FEW_ROWS = 16 };
 
+/* x or dy, whose rows are all axes but the last, as a matrix. */
+static tarn_tensor *as_matrix(tarn_tensor *t)
+{
+    const tarn__layout *l = &t->layout;
+    tarn_shape shape = TARN_SHAPE(1, l->dims[l->ndim - 1]);
+    for (int axis = 0; axis < l->ndim - 1; axis++) shape.dims[0] *= l->dims[axis];
+    tarn_tensor *rows = tarn_contiguous(t);
+    return tarn_reshape(rows, shape);
+}
+
+static tarn_tensor *affine_graph(const tarn__call *call, int i)
+{
+    tarn_tensor *dy = call->dout;
+    if (i == 0) return tarn_matmul(dy, call->in[1]);
+    if (i == 2) return dy; /* which backward sums to the shape of b */
+    tarn_tensor *rows = as_matrix(dy);
+    tarn_tensor *columns = tarn_transpose(rows, 0, 1);
+    tarn_tensor *x = as_matrix(call->in[0]);
+    return tarn_matmul(columns, x);
+}
+
 #define TARN_KERNELS "ops/affine.inc"
 #include "ops/for_each_float.h"
 
@@ -72,6 +93,7 @@ const tarn__op tarn__op_affine = {
     .infer = affine_infer,
     .forward = TARN__FLOATS(affine_forward),
     .backward = TARN__FLOATS(affine_backward),
+    .graph = affine_graph,
 };
 
 tarn_tensor *tarn_affine(tarn_tensor *x, tarn_tensor *w, tarn_tensor *b)

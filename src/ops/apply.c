@@ -94,7 +94,7 @@ tarn_status tarn__call_check(const tarn__call *call)
 /* Whether the last two axes can go to a product as they are. */
 static bool is_matrix(const tarn__layout *l)
 {
-    if (l->ndim < 2) return l->contiguous;
+    if (l->ndim < 2) return l->contiguous || l->strides[0] > 0;
     const int64_t rows = l->dims[l->ndim - 2], columns = l->dims[l->ndim - 1];
     const int64_t row = l->strides[l->ndim - 2], column = l->strides[l->ndim - 1];
     const bool by_rows = (columns <= 1 || column == 1) && (rows <= 1 || row >= columns);

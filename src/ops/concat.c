@@ -137,8 +137,11 @@ static int join_axis(const tarn__call *call, const joining *j, int axis)
         return -1;
     }
     if (axis >= -n && axis < n) return axis < 0 ? axis + n : axis;
-    (void)tarn__call_fail(call, TARN_EARG, "tensor 0 %s has no axis %d", tarn__describe(x, text),
-                          axis);
+    tarn__describe(x, text);
+    if (j->stacked)
+        (void)tarn__call_fail(call, TARN_EARG, "axis %d; %d to %d are possible for %s", axis, -n,
+                              ndim, text);
+    else (void)tarn__call_fail(call, TARN_EARG, "tensor 0 %s has no axis %d", text, axis);
     return -1;
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * matmul.c - y = a b over the last two axes, the axes before them being batches that broadcast.
  *
- * Letters: a (..., M, K), b (..., K, N), y (..., M, N). */
+ * Letters: a (..., M, K), b (..., K, N), y (..., M, N). A vector a is a matrix of one row, a vector
+ * b one of one column, and y lacks that axis. */
 #include <string.h>
 
 #include "ops/gemm.h"
@@ -12,16 +13,28 @@ typedef struct sizes {
     int64_t a_row, a_column, b_row, b_column; /* strides of the matrices */
 } sizes;
 
+/* The axes before the matrix, or before the vector. */
+static int n_batch_axes(const tarn__layout *l) { return l->ndim < 2 ? 0 : l->ndim - 2; }
+
+static int most_batch_axes(const tarn__call *call)
+{
+    const int a = n_batch_axes(&call->in[0]->layout), b = n_batch_axes(&call->in[1]->layout);
+    return a > b ? a : b;
+}
+
 /* If b is one matrix and a has no gaps, the batches of a are one matrix of more rows. */
 static sizes sizes_of(const tarn__call *call)
 {
     const tarn__layout *a = &call->in[0]->layout, *b = &call->in[1]->layout;
     const tarn__layout *y = &call->out->layout;
-    const int i = a->ndim - 2, j = b->ndim - 2;
-    sizes s = { a->dims[i],    b->dims[j + 1],    a->dims[i + 1], 1,
-                a->strides[i], a->strides[i + 1], b->strides[j],  b->strides[j + 1] };
+    const int i = a->ndim - 1, j = n_batch_axes(b), axes = most_batch_axes(call);
+    sizes s = { .K = a->dims[i], .batches = 1, .a_column = a->strides[i], .b_row = b->strides[j] };
+    s.M = a->ndim < 2 ? 1 : a->dims[i - 1];
+    s.a_row = a->ndim < 2 ? s.K : a->strides[i - 1];
+    s.N = b->ndim < 2 ? 1 : b->dims[j + 1];
+    s.b_column = b->ndim < 2 ? s.K : b->strides[j + 1];
     bool one_b = true;
-    for (int axis = 0; axis < y->ndim - 2; axis++) s.batches *= y->dims[axis];
+    for (int axis = 0; axis < axes; axis++) s.batches *= y->dims[axis];
     for (int axis = 0; axis < j; axis++) one_b = one_b && b->dims[axis] == 1;
     if (one_b && a->contiguous) {
         s.M *= s.batches;
@@ -36,14 +49,16 @@ static sizes sizes_of(const tarn__call *call)
 
 typedef struct walk {
     const tarn__call *call;
+    int axes; /* of batches */
     int64_t place[TARN_MAX_DIMS];
     int64_t a, b, da, db; /* offsets in elements of the current batch */
 } walk;
 
-/* The stride of a batch axis of y in an operand; 0 where the operand is repeated. */
-static int64_t batch_stride(const tarn__layout *y, const tarn__layout *operand, int axis)
+/* The stride of one of the `axes` batch axes of y in an operand; 0 where the operand is repeated.
+ */
+static int64_t batch_stride(int axes, const tarn__layout *operand, int axis)
 {
-    const int own = axis - (y->ndim - operand->ndim);
+    const int own = axis - (axes - n_batch_axes(operand));
     return own < 0 || operand->dims[own] == 1 ? 0 : operand->strides[own];
 }
 
@@ -51,19 +66,21 @@ static int64_t batch_stride(const tarn__layout *y, const tarn__layout *operand, 
 static void walk_move(walk *w, int axis, int64_t steps)
 {
     const tarn__call *call = w->call;
-    const tarn__layout *y = &call->out->layout;
-    w->a += steps * batch_stride(y, &call->in[0]->layout, axis);
-    w->b += steps * batch_stride(y, &call->in[1]->layout, axis);
-    if (call->din[0] != NULL) w->da += steps * batch_stride(y, &call->din[0]->layout, axis);
-    if (call->din[1] != NULL) w->db += steps * batch_stride(y, &call->din[1]->layout, axis);
+    w->a += steps * batch_stride(w->axes, &call->in[0]->layout, axis);
+    w->b += steps * batch_stride(w->axes, &call->in[1]->layout, axis);
+    if (call->din[0] != NULL) w->da += steps * batch_stride(w->axes, &call->din[0]->layout, axis);
+    if (call->din[1] != NULL) w->db += steps * batch_stride(w->axes, &call->din[1]->layout, axis);
 }
 
-static void walk_begin(walk *w, const tarn__call *call) { *w = (walk){ .call = call }; }
+static void walk_begin(walk *w, const tarn__call *call)
+{
+    *w = (walk){ .call = call, .axes = most_batch_axes(call) };
+}
 
 static void walk_next(walk *w)
 {
     const tarn__layout *y = &w->call->out->layout;
-    for (int axis = y->ndim - 3; axis >= 0; axis--) {
+    for (int axis = w->axes - 1; axis >= 0; axis--) {
         walk_move(w, axis, 1);
         if (++w->place[axis] < y->dims[axis]) return;
         walk_move(w, axis, -y->dims[axis]);
@@ -85,21 +102,45 @@ static tarn_status matmul_infer(const tarn__call *call, tarn__layout *out, int64
 {
     const tarn__layout *a = &call->in[0]->layout, *b = &call->in[1]->layout;
     (void)offset;
-    if (a->ndim < 2 || b->ndim < 2)
-        return misfit(call, "a matrix has at least two axes; tarn_reshape adds one");
-    if (a->dims[a->ndim - 1] != b->dims[b->ndim - 2])
-        return misfit(call, "the last size of a and the last but one of b differ");
+    if (a->ndim == 0 || b->ndim == 0)
+        return misfit(call, "a scalar is neither matrix nor vector; tarn_mul multiplies by it");
+    const int p = n_batch_axes(a), q = n_batch_axes(b), axes = p > q ? p : q;
+    if (a->dims[a->ndim - 1] != b->dims[q])
+        return misfit(call, b->ndim < 2 ? "the last size of a and that of b differ"
+                                        : "the last size of a and the last but one of b differ");
     out->dtype = a->dtype;
-    out->ndim = a->ndim > b->ndim ? a->ndim : b->ndim;
-    out->dims[out->ndim - 2] = a->dims[a->ndim - 2];
-    out->dims[out->ndim - 1] = b->dims[b->ndim - 1];
-    for (int axis = out->ndim - 3; axis >= 0; axis--) {
-        const int i = axis - (out->ndim - a->ndim), j = axis - (out->ndim - b->ndim);
-        const int64_t p = i < 0 ? 1 : a->dims[i], q = j < 0 ? 1 : b->dims[j];
-        if (p != q && p != 1 && q != 1) return misfit(call, "the batches do not broadcast");
-        out->dims[axis] = p == 1 ? q : p;
+    out->ndim = (uint8_t)axes;
+    for (int axis = axes - 1; axis >= 0; axis--) {
+        const int i = axis - (axes - p), j = axis - (axes - q);
+        const int64_t m = i < 0 ? 1 : a->dims[i], n = j < 0 ? 1 : b->dims[j];
+        if (m != n && m != 1 && n != 1) return misfit(call, "the batches do not broadcast");
+        out->dims[axis] = m == 1 ? n : m;
     }
+    if (a->ndim > 1) out->dims[out->ndim++] = a->dims[a->ndim - 2];
+    if (b->ndim > 1) out->dims[out->ndim++] = b->dims[b->ndim - 1];
     return TARN_OK;
+}
+
+/* ---- the gradient as operations: da = dy b^T, db = a^T dy, of matrices */
+
+/* dy with the axes that it lacks because operands are vectors. */
+static tarn_tensor *whole_dy(const tarn__call *call)
+{
+    tarn_tensor *dy = call->dout;
+    if (call->in[1]->layout.ndim < 2) dy = tarn_unsqueeze(dy, -1);
+    if (call->in[0]->layout.ndim < 2) dy = tarn_unsqueeze(dy, -2);
+    return dy;
+}
+
+static tarn_tensor *matmul_graph(const tarn__call *call, int i)
+{
+    tarn_tensor *other = call->in[1 - i];
+    const bool is_vector = call->in[i]->layout.ndim < 2;
+    tarn_tensor *dy = whole_dy(call);
+    if (other->layout.ndim < 2) other = tarn_unsqueeze(other, i == 0 ? -1 : 0);
+    other = tarn_transpose(other, -1, -2);
+    tarn_tensor *d = i == 0 ? tarn_matmul(dy, other) : tarn_matmul(other, dy);
+    return is_vector ? tarn_squeeze(d, i == 0 ? -2 : -1) : d;
 }
 
 #define TARN_KERNELS "ops/matmul.inc"
@@ -114,9 +155,37 @@ const tarn__op tarn__op_matmul = {
     .infer = matmul_infer,
     .forward = TARN__FLOATS(matmul_forward),
     .backward = TARN__FLOATS(matmul_backward),
+    .graph = matmul_graph,
 };
 
 tarn_tensor *tarn_matmul(tarn_tensor *a, tarn_tensor *b)
 {
     return tarn__apply2(&tarn__op_matmul, a, b, NULL);
+}
+
+/* ---- products of vectors */
+
+/* Whether both are vectors. Where one is missing, the product tells. */
+static bool are_vectors(const tarn__op *op, tarn_tensor *a, tarn_tensor *b)
+{
+    if (a == NULL || b == NULL || (a->layout.ndim == 1 && b->layout.ndim == 1)) return true;
+    const tarn__call call = { .op = op,
+                              .manager = a->frozen ? b->manager : a->manager,
+                              .in = { a, b } };
+    (void)misfit(&call, "vectors are needed");
+    return false;
+}
+
+tarn_tensor *tarn_dot(tarn_tensor *a, tarn_tensor *b)
+{
+    static const tarn__op dot_op = { .name = "dot" };
+    return are_vectors(&dot_op, a, b) ? tarn_matmul(a, b) : NULL;
+}
+
+tarn_tensor *tarn_outer(tarn_tensor *a, tarn_tensor *b)
+{
+    static const tarn__op outer_op = { .name = "outer" };
+    if (!are_vectors(&outer_op, a, b)) return NULL;
+    tarn_tensor *column = tarn_unsqueeze(a, 1);
+    return tarn_mul(column, b);
 }

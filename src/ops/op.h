@@ -78,7 +78,7 @@ typedef enum tarn__operand_layout {
     TARN__CONTIGUOUS, /* apply.c makes a contiguous copy where an operand is not */
     TARN__STRIDED,    /* any strides, 0 included */
     TARN__MATRICES /* of the last two axes one has stride 1 and the other spans it; batches have any
-                      strides */
+                      strides, vectors any that is positive */
 } tarn__operand_layout;
 
 typedef struct tarn__op {

@@ -212,7 +212,7 @@ tarn_tensor *tarn_flatten(tarn_tensor *x, int first, int last)
     const int p = tarn__axis_of_x(&call, first), q = p < 0 ? -1 : tarn__axis_of_x(&call, last);
     if (q < 0) return NULL;
     if (q < p) {
-        (void)tarn__call_fail(&call, TARN_EARG, "axis %d is after axis %d", first, last);
+        (void)tarn__call_fail(&call, TARN_EARG, "axis %d comes before axis %d", last, first);
         return NULL;
     }
     for (int i = 0; i < from->ndim; i++) {

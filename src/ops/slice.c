@@ -129,9 +129,14 @@ static tarn_status check_split(const tarn__call *call, int axis, const int64_t *
     if (place < 0) return TARN_EARG;
     if (sizes == NULL) return TARN_OK;
     int64_t sum = 0;
-    for (int i = 0; i < n; i++)
-        if (sizes[i] < 0 || !tarn__i64_add(sum, sizes[i], &sum))
-            return tarn__call_fail(call, TARN_EARG, "size %lld of part %d", (long long)sizes[i], i);
+    for (int i = 0; i < n; i++) {
+        if (sizes[i] < 0)
+            return tarn__call_fail(call, TARN_EARG, "part %d has the size %lld", i,
+                                   (long long)sizes[i]);
+        if (!tarn__i64_add(sum, sizes[i], &sum))
+            return tarn__call_fail(call, TARN_EOVERFLOW,
+                                   "the sizes add up to more than there can be");
+    }
     if (sum == x->dims[place]) return TARN_OK;
     return tarn__call_fail(call, TARN_ESHAPE, "the sizes add up to %lld; axis %d of x %s has %lld",
                            (long long)sum, axis, tarn__describe(call->in[0], text),
@@ -141,9 +146,10 @@ static tarn_status check_split(const tarn__call *call, int axis, const int64_t *
 tarn_status tarn_split(tarn_tensor *x, int axis, const int64_t *sizes, int n, tarn_tensor **parts)
 {
     for (int i = 0; i < n && parts != NULL; i++) parts[i] = NULL;
-    if (x == NULL || parts == NULL) return TARN_EARG;
+    if (x == NULL) return TARN_EARG;
     const tarn__call call = { .op = &split_op, .manager = x->manager, .in = { x } };
-    tarn_status status = check_split(&call, axis, sizes, n);
+    if (parts == NULL) return tarn__call_fail(&call, TARN_EARG, "parts is NULL");
+    const tarn_status status = check_split(&call, axis, sizes, n);
     if (status != TARN_OK) return status;
     const int64_t size = x->layout.dims[tarn__axis(&x->layout, axis)];
     int64_t start = 0;

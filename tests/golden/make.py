@@ -320,6 +320,9 @@ OPERATIONS = {
     # products
     "matmul": binary(torch.matmul),
     "affine": lambda x, v: F.linear(*x),
+    "affine_act": lambda x, v: [torch.relu, torch.tanh, torch.sigmoid, F.leaky_relu][v.choice](F.linear(*x)),
+    "dot": binary(torch.dot),
+    "outer": binary(torch.outer),
 
     # reductions
     "sum": total(torch.sum),
