@@ -11,7 +11,7 @@ static bool reached(const tarn__pass *p, const tarn__node *node) { return node->
 /* Checks what the node saved, and notes that this pass will read it. */
 static tarn_status check_saved(const tarn__pass *p, const tarn__node *node)
 {
-    for (int i = 0; i <= TARN__MAX_OPERANDS; i++) {
+    for (int i = 0; node->saved >> i != 0; i++) {
         if ((node->saved >> i & 1) == 0) continue;
         const tarn_tensor *t = tarn__node_tensor(node, i);
         t->storage->saved_in = p->id;
@@ -56,14 +56,19 @@ static tarn_status mark_operands(tarn__pass *p, const tarn__node *node)
     return TARN_OK;
 }
 
-/* Of the reached nodes, oldest first, those run that lead to a target. */
-static void mark_runs(const tarn__pass *p)
+/* Of the reached nodes, oldest first, those run that lead to a target. (Without targets all do, and
+ * are checked as they are reached.) */
+static tarn_status mark_runs(const tarn__pass *p)
 {
-    for (tarn__node *node = p->first; node != NULL; node = node == p->last ? NULL : node->next) {
+    tarn_status status = TARN_OK;
+    for (tarn__node *node = p->first; node != NULL && status == TARN_OK;
+         node = node == p->last ? NULL : node->next) {
         if (!reached(p, node)) continue;
         for (int i = 0; i < node->op->arity && !node->runs; i++)
             if (node->in[i] != NULL) node->runs = tarn__gets_gradient(p, node, i);
+        if (node->runs) status = check_saved(p, node);
     }
+    return status;
 }
 
 /* The pass may not write a gradient that it also reads. The oldest node that uses a leaf with hooks
@@ -74,7 +79,7 @@ static tarn_status check_leaves(const tarn__pass *p, tarn__node *node)
         tarn_tensor *t = node->in[i];
         if (t == NULL || t->node != NULL || !tarn__gets_gradient(p, node, i)) continue;
         if (t->hooks != NULL) t->hooks->last_use = node;
-        if (p->targets != NULL || t->grad == NULL || t->grad->storage->saved_in != p->id) continue;
+        if (t->grad == NULL || t->grad->storage->saved_in != p->id || p->targets != NULL) continue;
         char text[TARN__DESCRIPTION_BYTES];
         return tarn__fail(t->manager, TARN_ESTATE,
                           "%s: the loss depends on the gradient of %s, to which this pass would "
@@ -97,10 +102,9 @@ tarn_status tarn__pass_mark(tarn__pass *p, const tarn_list *outputs)
     for (tarn__node *n = p->last; n != NULL && status == TARN_OK; n = tarn__pass_before(p, n)) {
         if (!reached(p, n)) continue;
         status = mark_operands(p, n);
+        if (status == TARN_OK && n->runs) status = check_saved(p, n);
     }
-    if (status == TARN_OK && p->targets != NULL) mark_runs(p);
-    for (tarn__node *n = p->last; n != NULL && status == TARN_OK; n = tarn__pass_before(p, n))
-        if (tarn__pass_runs(p, n)) status = check_saved(p, n);
+    if (status == TARN_OK && p->targets != NULL) status = mark_runs(p);
     for (tarn__node *n = p->last; n != NULL && status == TARN_OK; n = tarn__pass_before(p, n))
         if (tarn__pass_runs(p, n)) status = check_leaves(p, n);
     return status;

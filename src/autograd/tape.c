@@ -7,7 +7,7 @@
 
 void tarn__node_unsave(tarn__node *node)
 {
-    for (int i = 0; i <= TARN__MAX_OPERANDS; i++)
+    for (int i = 0; node->saved >> i != 0; i++)
         if ((node->saved >> i & 1) != 0) tarn__unsave(tarn__node_tensor(node, i));
     node->saved = 0;
     if (node->aux != NULL) tarn__unref(node->aux);
@@ -24,7 +24,7 @@ void tarn__node_free(tarn__tape *tape, tarn__node *node)
     node->out->graph_freed = true;
     if (node->out->owner == TARN__OWNER_NONE)
         node->out->requires_grad = false; /* outlived its scope */
-    for (int i = 0; i < TARN__MAX_OPERANDS; i++)
+    for (int i = 0; i < node->op->arity; i++)
         if (node->in[i] != NULL) tarn__unref(node->in[i]);
     if (node->dout != NULL) tarn__unref(node->dout);
     if (node->segment != NULL) tarn__segment_free(node->out->manager, node->segment);
@@ -68,7 +68,7 @@ static tarn_status record(const tarn__call *call)
         else node->saved &= (uint8_t) ~(1u << i);
     }
     tarn__ref(out);
-    for (int i = 0; i <= TARN__MAX_OPERANDS; i++) {
+    for (int i = 0; node->saved >> i != 0; i++) {
         if ((node->saved >> i & 1) == 0) continue;
         tarn_tensor *t = tarn__node_tensor(node, i);
         t->saves++;
