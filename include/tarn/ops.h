@@ -115,8 +115,8 @@ TARN_API tarn_tensor *tarn_silu(tarn_tensor *x);
 /* y = x P(x), 0 at -infinity; P is the standard normal distribution, (1 + erf(x / sqrt(2))) / 2.
  * dx = dy (P(x) + x P'(x)), P'(x) = e^(-x^2 / 2) / sqrt(2 pi). */
 TARN_API tarn_tensor *tarn_gelu(tarn_tensor *x);
-/* Its approximation y = x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2, 0 at -infinity.   dx =
- * dy times the derivative of that. */
+/* y = x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2, 0 at -infinity: an approximation of gelu.
+ * dx = dy times the derivative of that. */
 TARN_API tarn_tensor *tarn_gelu_tanh(tarn_tensor *x);
 
 /* y = 1 where x > 0, -1 where x < 0, else x itself: a zero or NaN.   dx = 0: like the next three it
@@ -134,8 +134,9 @@ TARN_API tarn_tensor *tarn_round(tarn_tensor *x);
 TARN_API tarn_tensor *tarn_clamp(tarn_tensor *x, double min, double max);
 
 /* ---- comparisons: 1 where it holds, else 0, as U8; no gradient. The operands broadcast and may
- * have any type, both the same (else TARN_EDTYPE). NaN is equal to nothing, itself included, and
- * neither less nor greater: not_equal alone holds. */
+ * have any type, both the same (else TARN_EDTYPE). A number s is rounded to x's type where that is
+ * a float; integers compare with it as it is: none equals 0.5, and all of U8 are less than 256. NaN
+ * is equal to nothing, itself included, and neither less nor greater: not_equal alone holds. */
 
 /* a == b. */
 TARN_API tarn_tensor *tarn_equal(tarn_tensor *a, tarn_tensor *b);
@@ -150,13 +151,17 @@ TARN_API tarn_tensor *tarn_greater(tarn_tensor *a, tarn_tensor *b);
 /* a >= b. */
 TARN_API tarn_tensor *tarn_greater_equal(tarn_tensor *a, tarn_tensor *b);
 
-/* The same with a number: rounded to x's type where that is a float, else compared as it is (no
- * integer equals 0.5, all of U8 are less than 256). */
+/* x == s. */
 TARN_API tarn_tensor *tarn_equal_scalar(tarn_tensor *x, double s);
+/* x != s. */
 TARN_API tarn_tensor *tarn_not_equal_scalar(tarn_tensor *x, double s);
+/* x < s. */
 TARN_API tarn_tensor *tarn_less_scalar(tarn_tensor *x, double s);
+/* x <= s. */
 TARN_API tarn_tensor *tarn_less_equal_scalar(tarn_tensor *x, double s);
+/* x > s. */
 TARN_API tarn_tensor *tarn_greater_scalar(tarn_tensor *x, double s);
+/* x >= s. */
 TARN_API tarn_tensor *tarn_greater_equal_scalar(tarn_tensor *x, double s);
 
 /* ---- choices. A condition is U8, I32 or I64: a comparison's result, or any integers, of which 0
