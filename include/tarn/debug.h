@@ -4,6 +4,7 @@
 #ifndef TARN_DEBUG_H
 #define TARN_DEBUG_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 
@@ -38,6 +39,31 @@ TARN_API tarn_status tarn_model_summary(tarn_module *module, FILE *stream,
  * with the error held; frozen parameters do not count. Each is written to `stream`, unless that is
  * NULL, in one line with what to look for. Call it before tarn_backward. */
 TARN_API int tarn_model_check(tarn_tensor *loss, FILE *stream);
+
+/* ---- gradients */
+
+/* What the elements of a gradient are like. All figures but the counts are of the finite ones. */
+typedef struct tarn_gradient_stats {
+    bool arrived; /* else there is no gradient since it was last emptied, and all below is 0 */
+    int64_t elements;
+    int64_t zeros;      /* many: units that are dead, inputs that are constant */
+    int64_t not_finite; /* NaN or infinite: something overflowed */
+    double min, max;
+    double mean_abs;    /* mean of the magnitudes */
+    double rms;         /* root of the mean of the squares */
+    double norm;        /* root of the sum of the squares */
+    double weight_norm; /* of the parameter itself */
+    double ratio; /* norm / weight_norm; 0 for 0 / 0: far below 1e-4 hardly anything is learnt,
+                     far above 1 steps are wild, for usual learning rates */
+} tarn_gradient_stats;
+
+/* Of a parameter or another leaf; one that an optimiser's step has consumed is read as well.
+ * Without a gradient all is 0, as for NULL and for tensors that are no leaves. */
+TARN_API tarn_gradient_stats tarn_get_gradient_stats(tarn_tensor *parameter);
+
+/* Writes them as a table, a line for each parameter of the module and all below it, in the order of
+ * creation. Fails: TARN_EARG for NULL, TARN_EIO. */
+TARN_API tarn_status tarn_module_print_gradients(const tarn_module *module, FILE *stream);
 
 TARN_END_DECLS
 

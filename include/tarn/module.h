@@ -98,6 +98,16 @@ TARN_API bool tarn_module_is_training(const tarn_module *module);
 TARN_API tarn_status tarn_module_freeze(tarn_module *module);
 TARN_API bool tarn_module_is_frozen(const tarn_module *module);
 
+/* Switches whether parameters are trained, for those whose path, relative to the module, fits a
+ * pattern; returns how many there are. As in a shell, * stands for any text, dots included, ? for
+ * one character, [a-z] for one of a set, [!a-z] for one outside of it, and \ makes the next an
+ * ordinary one: "encoder.*" are all parts of the encoder, "*.bias" all biases below the module. A
+ * parameter that is not trained lets its gradient go and receives none (tarn_stop_grad); optimisers
+ * skip it, and go on with the state they have of it when it is trained again. Fails, with 0 and
+ * nothing changed: TARN_EARG if no parameter fits (the message names some paths) or for a NULL
+ * pattern; TARN_ESTATE if one that is to be trained is frozen for good; any error already held. */
+TARN_API int tarn_module_set_trainable(tarn_module *module, const char *pattern, bool trainable);
+
 /* Empties every gradient of the module and all below it. */
 TARN_API void tarn_module_zero_grad(tarn_module *module);
 
@@ -107,6 +117,11 @@ TARN_API void tarn_module_zero_grad(tarn_module *module);
  * An infinite max_norm only measures. Gradients that are empty or consumed by a step count as zero
  * and stay. */
 TARN_API double tarn_clip_grad_norm(tarn_module *module, double max_norm);
+
+/* Cuts every element of the gradients that have arrived to [-limit, limit], infinite ones, too.
+ * Fails, with the error held and nothing changed: TARN_EARG unless limit > 0; TARN_ENUMERIC if an
+ * element is NaN (the message names the parameter); an error already held. */
+TARN_API tarn_status tarn_clip_grad_value(tarn_module *module, double limit);
 
 /* A 64-bit hash (FNV-1a) of the bytes of all parameters in order: equal digests, equal weights.
  * 0 for NULL. */

@@ -23,6 +23,7 @@
 #include "tarn/debug.h"
 #include "tarn/dry_run.h"
 #include "tarn/dtype.h"
+#include "tarn/ema.h"
 #include "tarn/export.h"
 #include "tarn/functional.h"
 #include "tarn/io.h"

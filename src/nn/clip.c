@@ -104,6 +104,45 @@ double tarn_clip_grad_norm(tarn_module *module, double max_norm)
     return norm;
 }
 
+static bool has_nan(tarn_tensor *grad)
+{
+    const size_t n = tarn__elements(grad);
+    tarn__materialize(grad);
+    return grad->layout.dtype == TARN_F32 ? has_nan_f32(grad->data, n) : has_nan_f64(grad->data, n);
+}
+
+/* A limit above the largest number of a type cuts infinities to that number. */
+static void cut(tarn_tensor *grad, double limit)
+{
+    const size_t n = tarn__elements(grad);
+    tarn__touch(grad, false);
+    if (grad->layout.dtype == TARN_F32)
+        cut_f32(grad->data, n, limit < (double)FLT_MAX ? (float)limit : FLT_MAX);
+    else cut_f64(grad->data, n, limit < DBL_MAX ? limit : DBL_MAX);
+}
+
+tarn_status tarn_clip_grad_value(tarn_module *module, double limit)
+{
+    if (module == NULL) return TARN_EARG;
+    tarn_manager *tm = module->object.manager;
+    if (!tarn_ok(tm)) return tarn_error_code(tm);
+    if (!(limit > 0))
+        return tarn__fail(tm, TARN_EARG, "tarn_clip_grad_value: limit %g is not above 0", limit);
+    if (tm->dry) return TARN_OK;
+
+    tarn__member *p = NULL;
+    while ((p = tarn__next_parameter(module, p)) != NULL) {
+        if (arrived(p) == NULL || !has_nan(arrived(p))) continue;
+        char text[TARN__DESCRIPTION_BYTES];
+        return tarn__fail(tm, TARN_ENUMERIC,
+                          "tarn_clip_grad_value: the gradient of %s has elements that are NaN",
+                          tarn__describe(p->tensor, text));
+    }
+    while ((p = tarn__next_parameter(module, p)) != NULL)
+        if (arrived(p) != NULL) cut(arrived(p), limit);
+    return TARN_OK;
+}
+
 void tarn_module_zero_grad(tarn_module *module)
 {
     tarn__member *p = NULL;

@@ -81,4 +81,7 @@ void tarn__tree_watch_end(tarn__tree_watch *watch);
  * NULL; NULL after the last. A NULL module has none. */
 tarn__member *tarn__next_parameter(const tarn_module *module, const tarn__member *member);
 
+/* The same of parameters and buffers. */
+tarn__member *tarn__next_member(const tarn_module *module, const tarn__member *member);
+
 #endif

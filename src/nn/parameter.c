@@ -157,11 +157,18 @@ tarn_tensor *tarn_module_add_buffer(tarn_module *module, const char *name, tarn_
 
 /* ---- looking */
 
-tarn__member *tarn__next_parameter(const tarn_module *module, const tarn__member *member)
+tarn__member *tarn__next_member(const tarn_module *module, const tarn__member *member)
 {
     if (module == NULL) return NULL;
     tarn__member *m = member == NULL ? module->root->first_member : member->next;
-    while (m != NULL && (m->is_buffer || !tarn__module_contains(module, m->module))) m = m->next;
+    while (m != NULL && !tarn__module_contains(module, m->module)) m = m->next;
+    return m;
+}
+
+tarn__member *tarn__next_parameter(const tarn_module *module, const tarn__member *member)
+{
+    tarn__member *m = tarn__next_member(module, member);
+    while (m != NULL && m->is_buffer) m = tarn__next_member(module, m);
     return m;
 }
 
