@@ -264,12 +264,13 @@ static uint64_t draw_key(const op_case *c, int variant)
 
 /* ---- drivers */
 
-enum { REASONS = 32 };
+enum { REASONS = 32, VALGRIND_EVERY = 10 };
 
 /* What a driver did, for its summary. */
 typedef struct tally {
     uint64_t seed;
-    int operations, trials, checks, larger;
+    int every; /* so many-th variant is tried: not all where programs are slow */
+    int operations, trials, checks, larger, others;
     struct {
         const char *text;
         int trials;
@@ -297,6 +298,7 @@ static void print_tally(const char *name, const tally *all)
 {
     print_message("%s: %d operations, %d trials, %d checks", name, all->operations, all->trials,
                   all->checks);
+    if (all->others > 0) print_message("; %d left out, since programs are slow here", all->others);
     if (all->larger > 0) print_message("; %d larger trials left out", all->larger);
     for (int i = 0; all->reason[i].text != NULL; i++)
         print_message("; %d skipped: %s", all->reason[i].trials, all->reason[i].text);
@@ -334,7 +336,10 @@ static bool drive_case(tarn_manager *tm, const op_case *c, int64_t most, op_driv
         TARN_SCOPE(tm);
         char text[200];
         op_trial_text = op_case_text(c, &t.v, text);
-        if (most == 0 || op_trial_elements(&t) <= most) {
+        const bool small = most == 0 || op_trial_elements(&t) <= most;
+        if (small && explained && i % all->every != 0) {
+            all->others++;
+        } else if (small) {
             skipped = NULL;
             const int checks = f(tm, &t);
             if (!tarn_ok(tm)) fail_msg("%s: %s", text, tarn_error_message(tm));
@@ -353,7 +358,7 @@ static bool drive_case(tarn_manager *tm, const op_case *c, int64_t most, op_driv
 
 void op_drive(tarn_manager *tm, const char *name, int64_t most, op_driver *f)
 {
-    tally all = { .seed = check_seed() };
+    tally all = { .seed = check_seed(), .every = check_scaled(100) < 10 ? VALGRIND_EVERY : 1 };
     OP_EACH_CASE(c)
     {
         if (!drive_case(tm, c, most, f, &all))

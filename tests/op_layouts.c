@@ -8,7 +8,7 @@
 enum {
     BEFORE = 1, /* elements around a slice, along each axis */
     AFTER = 2,
-    STEP = 2, /* of every so many elements of the last axis one is shown */
+    STEP = 2, /* of so many elements of each axis one is shown */
     GAP = 3   /* elements before an offset view: fewer than a vector register holds */
 };
 
@@ -23,7 +23,7 @@ bool op_layout_applies(op_layout layout, const op_array *a)
 {
     switch (layout) {
     case OP_TRANSPOSED: return a->shape.ndim >= 2;
-    case OP_STEPPED: return a->shape.ndim >= 1 && a->shape.ndim < TARN_MAX_DIMS;
+    case OP_STEPPED: return a->shape.ndim >= 1;
     case OP_EXPANDED: return a->shape.ndim >= 1 && a->shape.dims[0] > 1;
     default: return true;
     }
@@ -37,8 +37,8 @@ static tarn_shape base_shape(const tarn_shape *shape, op_layout layout)
     for (int i = 0; i < s.ndim; i++) {
         if (layout == OP_TRANSPOSED) s.dims[i] = shape->dims[s.ndim - 1 - i];
         if (layout == OP_SLICED) s.dims[i] = BEFORE + shape->dims[i] + AFTER;
+        if (layout == OP_STEPPED) s.dims[i] = STEP * shape->dims[i];
     }
-    if (layout == OP_STEPPED) s.dims[s.ndim++] = STEP;
     if (layout == OP_EXPANDED) s.dims[0] = 1;
     return s;
 }
@@ -47,12 +47,12 @@ static tarn_shape base_shape(const tarn_shape *shape, op_layout layout)
 static int64_t base_place(const tarn_shape *base, op_layout layout, const int64_t *index, int64_t i)
 {
     int64_t p = 0;
-    if (layout == OP_STEPPED) return i * STEP;
     if (layout == OP_OFFSET) return GAP + i;
     for (int axis = 0; axis < base->ndim; axis++) {
         int64_t k = index[axis];
         if (layout == OP_TRANSPOSED) k = index[base->ndim - 1 - axis];
         if (layout == OP_SLICED) k = index[axis] + BEFORE;
+        if (layout == OP_STEPPED) k = index[axis] * STEP;
         if (layout == OP_EXPANDED && axis == 0) k = 0;
         p = p * base->dims[axis] + k;
     }
@@ -95,7 +95,8 @@ tarn_tensor *op_view(tarn_tensor *base, op_layout layout, tarn_shape shape)
         for (int i = 0; i < ndim; i++) t = tarn_slice(t, i, BEFORE, -AFTER);
         if (ndim == 0) t = tarn_reshape(tarn_slice(t, 0, BEFORE, -AFTER), TARN_SCALAR);
     }
-    if (layout == OP_STEPPED) t = tarn_reshape(tarn_slice(t, ndim, 0, 1), shape);
+    if (layout == OP_STEPPED)
+        for (int i = 0; i < ndim; i++) t = tarn_slice_step(t, i, 0, STEP * shape.dims[i], STEP);
     if (layout == OP_EXPANDED) t = tarn_expand(t, shape);
     if (layout == OP_OFFSET)
         t = tarn_reshape(tarn_slice(t, 0, GAP, GAP + op_shape_numel(&shape)), shape);
