@@ -192,12 +192,75 @@ static void a_convolutional_network(void **state)
     train("cnn_adam", tm, adam(by_adam.module), cnn_loss, &by_adam);
 }
 
+/* ---- attention: tokens predict the next one */
+
+enum { B = 4, L = 6, V = 11, D = 8, H = 2 };
+
+typedef struct attention {
+    tarn_module *module;
+    tarn_tensor *table, *places, *g1, *c1, *wq, *wk, *wv, *wo, *g2, *c2, *w, *b;
+    tarn_tensor *tokens, *y;
+} attention;
+
+static attention make_attention(tarn_manager *tm)
+{
+    attention m = { .module = tarn_module_create(tm) };
+    m.table = parameter(m.module, TARN_SHAPE(V, D), 2);
+    m.places = parameter(m.module, TARN_SHAPE(L, D), 1);
+    m.g1 = parameter(m.module, TARN_SHAPE(D), 1);
+    m.c1 = parameter(m.module, TARN_SHAPE(D), 1);
+    m.wq = parameter(m.module, TARN_SHAPE(D, D), 2);
+    m.wk = parameter(m.module, TARN_SHAPE(D, D), 2);
+    m.wv = parameter(m.module, TARN_SHAPE(D, D), 2);
+    m.wo = parameter(m.module, TARN_SHAPE(D, D), 2);
+    m.g2 = parameter(m.module, TARN_SHAPE(D), 1);
+    m.c2 = parameter(m.module, TARN_SHAPE(D), 1);
+    m.w = parameter(m.module, TARN_SHAPE(V, D), 1);
+    m.b = parameter(m.module, TARN_SHAPE(V), 1);
+    m.tokens = tarn_reshape(labels(tm, DATA, B * L, V), TARN_SHAPE(B, L));
+    m.y = labels(tm, LABELS, B * L, V);
+    return m;
+}
+
+/* (B, L, D) -> (B, H, L, D / H) */
+static tarn_tensor *heads(tarn_tensor *h, tarn_tensor *w)
+{
+    tarn_tensor *t = tarn_affine(h, w, NULL);
+    return tarn_transpose(tarn_reshape(t, TARN_SHAPE(B, L, H, D / H)), 1, 2);
+}
+
+static tarn_tensor *attention_loss(void *model, int step)
+{
+    const attention *m = model;
+    (void)step;
+    tarn_tensor *x = tarn_add(tarn_embedding(m->table, m->tokens), m->places);
+    tarn_tensor *h = tarn_layer_norm(x, 1, m->g1, m->c1, 1e-5);
+    tarn_tensor *q = heads(h, m->wq);
+    tarn_tensor *k = heads(h, m->wk);
+    tarn_tensor *v = heads(h, m->wv);
+    h = tarn_sdpa(q, k, v, &(tarn_sdpa_options){ .causal = true });
+    h = tarn_reshape(tarn_contiguous(tarn_transpose(h, 1, 2)), TARN_SHAPE(B, L, D));
+    x = tarn_add(x, tarn_affine(h, m->wo, NULL));
+    h = tarn_layer_norm(x, 1, m->g2, m->c2, 1e-5);
+    h = tarn_affine(h, m->w, m->b);
+    return tarn_cross_entropy(tarn_reshape(h, TARN_SHAPE(B * L, V)), m->y);
+}
+
+static void attention_with_layer_norm(void **state)
+{
+    tarn_manager *tm = ((check_fixture *)*state)->tm;
+    attention by_sgd = make_attention(tm), by_adam = make_attention(tm);
+    train("attention_sgd", tm, sgd(by_sgd.module), attention_loss, &by_sgd);
+    train("attention_adam", tm, adam(by_adam.module), attention_loss, &by_adam);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, check_setup, check_teardown)
     const struct CMUnitTest tests[] = {
         TEST(a_perceptron),
         TEST(a_convolutional_network),
+        TEST(attention_with_layer_norm),
     };
     return cmocka_run_group_tests_name("trajectories", tests, NULL, NULL);
 }

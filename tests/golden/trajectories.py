@@ -93,11 +93,40 @@ def cnn(optimizer):
     return train(p, optimizer(p), loss)
 
 
+def attention(optimizer):
+    """Tokens predict the next one: embedding and places, causal attention in two heads, both with layer norm."""
+    p = Parameters()
+    B, L, V, D, H = 4, 6, 11, 8, 2
+    table, places = p.make(V, D, scale=2), p.make(L, D)
+    g1, c1 = p.make(D), p.make(D)
+    wq, wk, wv, wo = (p.make(D, D, scale=2) for _ in range(4))
+    g2, c2 = p.make(D), p.make(D)
+    w, b = p.make(V, D), p.make(V)
+    tokens, y = labels(100, B * L, V).reshape(B, L), labels(101, B * L, V)
+    hidden = torch.ones(L, L).triu(1) > 0
+
+    def heads(h):
+        return h.reshape(B, L, H, D // H).transpose(1, 2)
+
+    def loss(step):
+        x = F.embedding(tokens, table) + places
+        h = F.layer_norm(x, [D], g1, c1, 1e-5)
+        q, k, v = heads(F.linear(h, wq)), heads(F.linear(h, wk)), heads(F.linear(h, wv))
+        scores = (q @ k.transpose(-1, -2) / (D // H) ** 0.5).masked_fill(hidden, -torch.inf)
+        h = (torch.softmax(scores, -1) @ v).transpose(1, 2).reshape(B, L, D)
+        x = x + F.linear(h, wo)
+        h = F.layer_norm(x, [D], g2, c2, 1e-5)
+        return F.cross_entropy(F.linear(h, w, b).reshape(B * L, V), y)
+    return train(p, optimizer(p), loss)
+
+
 TRAJECTORIES = {
     "mlp_sgd": lambda: mlp(sgd),
     "mlp_adam": lambda: mlp(adam),
     "cnn_sgd": lambda: cnn(sgd),
     "cnn_adam": lambda: cnn(adam),
+    "attention_sgd": lambda: attention(sgd),
+    "attention_adam": lambda: attention(adam),
 }
 
 
