@@ -39,7 +39,7 @@ static void a_model_as_a_table(void **state)
     model m = make_model(tm);
     tarn_tensor *x = tarn_ones(tm, TARN_F32, TARN_SHAPE(7, 20));
     check_status(tarn_stop_grad(m.mlp.layers[0].weight), TARN_OK);
-    const tarn_summary_options o = { forward, TARN_LIST(x), &m };
+    const tarn_model_pass o = { forward, TARN_LIST(x), &m };
     check_status(tarn_model_summary(m.root, stream, &o), TARN_OK);
     assert_string_equal(
         check_stream_text(stream),
@@ -83,7 +83,7 @@ static void parts_and_failing_passes(void **state)
     assert_non_null(strstr(text, "\nspare  "));
     assert_non_null(strstr(text, "\n16 parameters in 64 B\n"));
     tarn_tensor *x = tarn_ones(tm, TARN_F32, TARN_SHAPE(7, 21));
-    const tarn_summary_options o = { forward, TARN_LIST(x), &m };
+    const tarn_model_pass o = { forward, TARN_LIST(x), &m };
     check_status(tarn_model_summary(m.root, stream, &o), TARN_ESHAPE);
     check_error_part(tm, TARN_ESHAPE, "linear \"mlp.0\": x [7,21]");
     fclose(stream);
@@ -142,14 +142,96 @@ static void checks_that_cannot_be(void **state)
     tarn_module_destroy(m.root);
 }
 
+/* ---- gradients of a model */
+
+static tarn_tensor *loss_of(tarn_tensor *const *inputs, int n, void *context)
+{
+    (void)n;
+    return tarn_cross_entropy(tarn_mlp_forward(context, inputs[0]), inputs[1]);
+}
+
+/* Passes values, and a gradient that is a tenth too large. */
+static tarn_status pass_values(const tarn_custom_call *c)
+{
+    memcpy(c->out.data, c->in[0].data, (size_t)c->out.n * sizeof(double));
+    return TARN_OK;
+}
+
+static tarn_status pass_too_much(const tarn_custom_call *c)
+{
+    double *dx = c->din[0].data;
+    for (int64_t i = 0; i < c->din[0].n; i++)
+        dx[i] = (c->add[0] ? dx[i] : 0) + 1.1 * ((const double *)c->dout.data)[i];
+    return TARN_OK;
+}
+
+typedef struct wrong_model {
+    tarn_linear layer;
+    tarn_custom *wrong;
+} wrong_model;
+
+static tarn_tensor *wrong_loss(tarn_tensor *const *inputs, int n, void *context)
+{
+    const wrong_model *m = context;
+    (void)n;
+    tarn_tensor *y = tarn_linear_forward(&m->layer, inputs[0]);
+    return tarn_mean(tarn_custom_apply(m->wrong, TARN_LIST(y), NULL, 0), TARN_ALL_AXES);
+}
+
+static void gradients_of_a_model(void **state)
+{
+    tarn_manager *tm = MANAGER(state);
+    static const int64_t sizes[] = { 4, 6, 3 }, labels[] = { 2, 0, 1, 1, 0 };
+    tarn_module *root = tarn_module_create(tm);
+    tarn_mlp mlp = tarn_mlp_create(
+        root, "mlp", sizes, 3,
+        &(tarn_mlp_options){ .activation = TARN_TANH, .dropout = 0.5, .dtype = TARN_F64 });
+    tarn_tensor *x = tarn_random_normal(tm, TARN_F64, TARN_SHAPE(5, 4), 0, 1, 1);
+    tarn_tensor *y = tarn_from_array(tm, TARN_I64, TARN_SHAPE(5), labels);
+    const tarn_model_pass pass = { loss_of, TARN_LIST(x, y), &mlp };
+    const uint64_t digest = tarn_module_digest(root);
+    tarn_gradcheck_report r;
+    check_status(tarn_model_gradcheck(root, &pass, NULL, &r), TARN_OK);
+    assert_int_equal(r.checked, 4 * 6 + 6 + 6 * 3 + 3);
+    assert_true(tarn_module_digest(root) == digest);
+    check_status(tarn_stop_grad(mlp.layers[1].bias), TARN_OK);
+    const tarn_gradcheck_options some = { .samples = 5 };
+    check_status(tarn_model_gradcheck(root, &pass, &some, &r), TARN_OK);
+    assert_int_equal(r.checked, 15);
+    tarn_module_destroy(root);
+}
+
+static void wrong_gradients_of_a_model(void **state)
+{
+    tarn_manager *tm = MANAGER(state);
+    tarn_module *root = tarn_module_create(tm);
+    const tarn_linear_options f64 = { .dtype = TARN_F64 };
+    const tarn_custom_options o = {
+        .name = "wrong", .operands = { "x" }, .forward = pass_values, .backward = pass_too_much
+    };
+    wrong_model m = { tarn_linear_create_with(root, "l1", 3, 2, &f64), tarn_custom_create(tm, &o) };
+    tarn_tensor *x = tarn_ones(tm, TARN_F64, TARN_SHAPE(2, 3));
+    const tarn_model_pass pass = { wrong_loss, TARN_LIST(x), &m };
+    tarn_gradcheck_report r;
+    check_status(tarn_model_gradcheck(root, &pass, NULL, &r), TARN_ENUMERIC);
+    assert_int_equal(r.failed, 8);
+    check_error_part(tm, TARN_ENUMERIC, "tarn_gradcheck: 8 of 8 derivatives are out of tolerance");
+    tarn_linear single = tarn_linear_create(root, "single", 3, 2);
+    (void)single;
+    check_status(tarn_model_gradcheck(root, &pass, NULL, NULL), TARN_EDTYPE);
+    check_error_part(tm, TARN_EDTYPE, "\"single.weight\" [2,3] is float32");
+    assert_int_equal(tarn_model_gradcheck(NULL, &pass, NULL, NULL), TARN_EARG);
+    assert_int_equal(tarn_model_gradcheck(root, NULL, NULL, NULL), TARN_EARG);
+    tarn_module_destroy(root);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, check_setup, check_teardown)
     const struct CMUnitTest tests[] = {
-        TEST(a_model_as_a_table),
-        TEST(parts_and_failing_passes),
-        TEST(parameters_that_do_not_learn),
-        TEST(checks_that_cannot_be),
+        TEST(a_model_as_a_table),           TEST(parts_and_failing_passes),
+        TEST(parameters_that_do_not_learn), TEST(checks_that_cannot_be),
+        TEST(gradients_of_a_model),         TEST(wrong_gradients_of_a_model),
     };
     return cmocka_run_group_tests_name("debug", tests, NULL, NULL);
 }

@@ -36,6 +36,9 @@ static void values_change_where_they_are(void **state)
     EXPECT(tarn_mul_scalar_(x, 3), 3, 0, 0);
     EXPECT(tarn_exp_(x), exp(3), 1, 1);
     EXPECT(tarn_tanh_(tarn_add_scalar_(x, -1)), tanh(exp(3) - 1), 0, 0);
+    static const uint8_t flags[] = { 0, 1, 0 };
+    tarn_tensor *mask = tarn_from_array(tm, TARN_U8, TARN_SHAPE(3), flags);
+    EXPECT(tarn_masked_fill_(VECTOR(tm, 1, 2, 3), mask, -7), 1, -7, 3);
     EXPECT(tarn_sigmoid_(x), 1 / (1 + exp(-tanh(exp(3) - 1))), 0.5, 0.5);
 }
 

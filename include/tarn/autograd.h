@@ -147,7 +147,8 @@ typedef struct tarn_gradcheck_options {
     double absolute; /* tolerance |a - d| <= absolute + relative max(|a|, |d|); both 0: 1e-9 and
                         1e-7 */
     double relative;
-    uint64_t seed; /* of the random cotangent */
+    uint64_t seed;   /* of the random cotangent, and of the choice of samples */
+    int64_t samples; /* elements of each input that are checked, drawn at random; 0: all */
 } tarn_gradcheck_options;
 
 typedef struct tarn_gradcheck_report {

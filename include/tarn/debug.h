@@ -17,19 +17,19 @@ TARN_BEGIN_DECLS
 
 /* ---- what a model is */
 
-/* A forward pass for the summary to watch; without one it shows no shapes of outputs. */
-typedef struct tarn_summary_options {
+/* How a model is run: what these tools call. */
+typedef struct tarn_model_pass {
     tarn_function forward;
     tarn_list inputs;
     void *context; /* passed to forward */
-} tarn_summary_options;
+} tarn_model_pass;
 
 /* Writes the tree of a module as a table: each layer's kind, output shape (of its last operation in
  * a forward pass run for this, without recording), parameters and bytes; then the sums, with what
  * is frozen. NULL options: no forward pass. Fails: TARN_EARG for NULL; TARN_EIO; whatever error the
  * forward pass leaves held. */
 TARN_API tarn_status tarn_model_summary(tarn_module *module, FILE *stream,
-                                        const tarn_summary_options *options);
+                                        const tarn_model_pass *pass);
 
 /* ---- what does not learn */
 
@@ -64,6 +64,18 @@ TARN_API tarn_gradient_stats tarn_get_gradient_stats(tarn_tensor *parameter);
 /* Writes them as a table, a line for each parameter of the module and all below it, in the order of
  * creation. Fails: TARN_EARG for NULL, TARN_EIO. */
 TARN_API tarn_status tarn_module_print_gradients(const tarn_module *module, FILE *stream);
+
+/* ---- gradients of a model against differences */
+
+/* Compares the gradients of all parameters of the module with central differences (tarn_gradcheck):
+ * pass->forward computes a loss, or any tensor, from them. Parameters have to be F64 (TARN_EDTYPE);
+ * frozen ones are left out. Dropout layers draw the same in every evaluation and running statistics
+ * stay as they are, so that a model is checked as it trains. Gradients are emptied. The message of
+ * a failed check names the parameter. NULL options mean every default; for large models set
+ * `samples`. Fails: as tarn_gradcheck; TARN_EARG for NULL. */
+TARN_API tarn_status tarn_model_gradcheck(tarn_module *module, const tarn_model_pass *pass,
+                                          const tarn_gradcheck_options *options,
+                                          tarn_gradcheck_report *report);
 
 TARN_END_DECLS
 

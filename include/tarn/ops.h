@@ -293,6 +293,7 @@ TARN_API tarn_tensor *tarn_sqrt_(tarn_tensor *x);
 TARN_API tarn_tensor *tarn_tanh_(tarn_tensor *x);
 TARN_API tarn_tensor *tarn_sigmoid_(tarn_tensor *x);
 TARN_API tarn_tensor *tarn_relu_(tarn_tensor *x);
+TARN_API tarn_tensor *tarn_masked_fill_(tarn_tensor *x, tarn_tensor *mask, double value);
 
 /* ---- watching operations */
 

@@ -119,6 +119,14 @@ static void compare(check *c, int input, int64_t element, double analytic, doubl
     c->report.error = error;
 }
 
+/* The k-th of the elements of an input that are looked at, of n. */
+static int64_t sample(const check *c, int input, int64_t k, int64_t n)
+{
+    const uint64_t key = tarn__random_key(tarn__random_key(c->options.seed, TARN__RANDOM_CHECK),
+                                          (uint64_t)input + 1);
+    return (int64_t)(tarn__random_key(key, (uint64_t)k) % (uint64_t)n);
+}
+
 /* One input: the gradient of a first pass is in `first`, that of the second in the leaf. */
 static tarn_status check_input(check *c, int i, const double *first)
 {
@@ -131,7 +139,10 @@ static tarn_status check_input(check *c, int i, const double *first)
             "tarn_gradcheck: a second pass gave other bits for the gradient of input %d", i);
     double *data = tarn_data_mut(x);
     if (data == NULL) return tarn_error_code(c->tm);
-    for (int64_t e = 0; e < x->layout.numel; e++) {
+    const int64_t samples = c->options.samples, numel = x->layout.numel;
+    const bool all = samples == 0 || samples >= numel;
+    for (int64_t k = 0; k < (all ? numel : samples); k++) {
+        const int64_t e = all ? k : sample(c, i, k, numel);
         double numeric = NAN;
         const tarn_status status =
             difference(c, x, &data[tarn__offset_of(&x->layout, e)], &numeric);
@@ -186,15 +197,19 @@ tarn_status tarn_gradcheck(tarn_function function, tarn_tensor *const *inputs, i
     for (int i = 0; i < n && inputs != NULL && c.tm == NULL; i++) c.tm = tarn_manager_of(inputs[i]);
     if (report != NULL) *report = (tarn_gradcheck_report){ 0 };
     if (function == NULL || c.tm == NULL) return TARN_EARG;
+    if (c.options.samples < 0)
+        return tarn__fail(c.tm, TARN_EARG, "tarn_gradcheck: %lld samples",
+                          (long long)c.options.samples);
     if (!tarn_ok(c.tm)) return tarn_error_code(c.tm);
     tarn_status status = run_check(&c);
     if (report != NULL) *report = c.report;
-    if (status == TARN_OK && c.report.failed > 0)
-        status = tarn__fail(
-            c.tm, TARN_ENUMERIC,
-            "tarn_gradcheck: %lld of %lld derivatives are out of tolerance; the worst, "
-            "element %lld of input %d, is %.17g by backward and %.17g by differences",
-            (long long)c.report.failed, (long long)c.report.checked, (long long)c.report.element,
-            c.report.input, c.report.analytic, c.report.numeric);
-    return status;
+    if (status != TARN_OK || c.report.failed == 0) return status;
+    const char *name = tarn_name(inputs[c.report.input]);
+    return tarn__fail(
+        c.tm, TARN_ENUMERIC,
+        "tarn_gradcheck: %lld of %lld derivatives are out of tolerance; the worst, "
+        "element %lld of input %d%s%s%s, is %.17g by backward and %.17g by differences",
+        (long long)c.report.failed, (long long)c.report.checked, (long long)c.report.element,
+        c.report.input, name[0] != '\0' ? " \"" : "", name, name[0] != '\0' ? "\"" : "",
+        c.report.analytic, c.report.numeric);
 }

@@ -70,8 +70,7 @@ static tarn_status take_rows(outputs *o, const tarn_module *top)
 }
 
 /* Runs the forward pass and notes what comes out of each layer. */
-static tarn_status watch_forward(outputs *o, const tarn_module *top,
-                                 const tarn_summary_options *options)
+static tarn_status watch_forward(outputs *o, const tarn_module *top, const tarn_model_pass *pass)
 {
     tarn_manager *tm = o->tm;
     TARN_NO_GRAD(tm);
@@ -80,8 +79,7 @@ static tarn_status watch_forward(outputs *o, const tarn_module *top,
     o->next = (watch & TARN__WATCH_OPERATIONS) != 0 ? tm->on_operation : NULL;
     o->next_context = tm->operation_context;
     (void)tarn_on_operation(tm, note_output, o);
-    const tarn_tensor *y =
-        options->forward(options->inputs.items, options->inputs.n, options->context);
+    const tarn_tensor *y = pass->forward(pass->inputs.items, pass->inputs.n, pass->context);
     if (y == NULL && tarn_ok(tm))
         (void)tarn__fail(tm, TARN_EARG, "tarn_model_summary: the forward pass returned NULL");
     (void)tarn_on_operation(tm, o->next, o->next_context);
@@ -167,13 +165,12 @@ static void print_sums(const tarn_module *module, FILE *stream)
     fputc('\n', stream);
 }
 
-tarn_status tarn_model_summary(tarn_module *module, FILE *stream,
-                               const tarn_summary_options *options)
+tarn_status tarn_model_summary(tarn_module *module, FILE *stream, const tarn_model_pass *pass)
 {
     if (module == NULL || stream == NULL) return TARN_EARG;
     outputs o = { .tm = module->object.manager };
     tarn_status status = TARN_OK;
-    if (options != NULL && options->forward != NULL) status = watch_forward(&o, module, options);
+    if (pass != NULL && pass->forward != NULL) status = watch_forward(&o, module, pass);
     if (status == TARN_OK) {
         fprintf(stream, "%-28s %-18s %-18s %14s %12s\n", "layer", "kind", "output", "parameters",
                 "memory");

@@ -178,3 +178,9 @@ tarn_tensor *tarn_sqrt_(tarn_tensor *x) { return alone(&tarn__op_sqrt, x); }
 tarn_tensor *tarn_tanh_(tarn_tensor *x) { return alone(&tarn__op_tanh, x); }
 tarn_tensor *tarn_sigmoid_(tarn_tensor *x) { return alone(&tarn__op_sigmoid, x); }
 tarn_tensor *tarn_relu_(tarn_tensor *x) { return alone(&tarn__op_relu, x); }
+
+tarn_tensor *tarn_masked_fill_(tarn_tensor *x, tarn_tensor *mask, double value)
+{
+    tarn_tensor *const in[] = { x, mask };
+    return tarn__apply_in_place(&tarn__op_masked_fill, in, &(tarn__attr){ .value = value });
+}
