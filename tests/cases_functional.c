@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * cases_functional.c - cases of normalisation, embedding and attention. */
+ * cases_functional.c - cases of normalisation, embedding, attention and recurrence. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -451,6 +451,193 @@ static void sdpa_flags_reference(const op_array *in, const op_variant *v, op_arr
     attention_reference(in, v, out, magnitude, true);
 }
 
+/* ---- recurrence */
+
+static double sigmoid(double x) { return 1 / (1 + exp(-x)); }
+
+/* One unit of an LSTM, from the sums of its gates. */
+static double lstm_unit(double i, double f, double g, double o, double c, double *next)
+{
+    *next = sigmoid(f) * c + sigmoid(i) * tanh(g);
+    return sigmoid(o) * tanh(*next);
+}
+
+/* One unit of a GRU. */
+static double gru_unit(const double x[3], const double q[3], double h)
+{
+    const double r = sigmoid(x[0] + q[0]), z = sigmoid(x[1] + q[1]);
+    return (1 - z) * tanh(x[2] + r * q[2]) + z * h;
+}
+
+/* Shapes of rows and a state, the last axis of the former n times that of the latter. */
+static bool gates_variant(int i, op_variant *v, int n_gates, int operands)
+{
+    static const tarn_shape states[] = { { 2, { 3, 2 } }, { 1, { 5 } },    { 3, { 2, 2, 3 } },
+                                         { 2, { 0, 2 } }, { 2, { 3, 0 } }, { 2, { 1, 1 } },
+                                         { 2, { 20, 9 } } };
+    if (i >= OP_LENGTH(states)) return false;
+    for (int k = 0; k < operands; k++) v->shape[k] = states[i];
+    for (int k = 0; k + 1 < operands; k++) v->shape[k].dims[states[i].ndim - 1] *= n_gates;
+    return true;
+}
+
+static bool lstm_gates_variant(int i, op_variant *v) { return gates_variant(i, v, 4, 2); }
+
+static tarn_tensor *lstm_gates_apply(tarn_tensor *const *in, const op_variant *v)
+{
+    (void)v;
+    return tarn_lstm_gates(in[0], in[1]);
+}
+
+static void lstm_gates_reference(const op_array *in, const op_variant *v, op_array *out,
+                                 op_array *magnitude)
+{
+    const int64_t H = in[1].shape.dims[in[1].shape.ndim - 1], n = in[1].n;
+    tarn_shape shape = { .ndim = in[1].shape.ndim + 1, .dims = { 2 } };
+    (void)v;
+    memcpy(shape.dims + 1, in[1].shape.dims, sizeof(shape.dims[0]) * (size_t)in[1].shape.ndim);
+    op_array_make(out, shape);
+    op_array_make(magnitude, shape);
+    for (int64_t i = 0; i < n; i++) {
+        const double *g = in[0].data + i / H * 4 * H + i % H;
+        out->data[i] = lstm_unit(g[0], g[H], g[2 * H], g[3 * H], in[1].data[i], &out->data[n + i]);
+        magnitude->data[i] = magnitude->data[n + i] = 2 + fabs(in[1].data[i]);
+    }
+}
+
+static bool gru_gates_variant(int i, op_variant *v) { return gates_variant(i, v, 3, 3); }
+
+static tarn_tensor *gru_gates_apply(tarn_tensor *const *in, const op_variant *v)
+{
+    (void)v;
+    return tarn_gru_gates(in[0], in[1], in[2]);
+}
+
+static void gru_gates_reference(const op_array *in, const op_variant *v, op_array *out,
+                                op_array *magnitude)
+{
+    const int64_t H = in[2].shape.dims[in[2].shape.ndim - 1];
+    (void)v;
+    op_array_make(out, in[2].shape);
+    op_array_make(magnitude, in[2].shape);
+    for (int64_t i = 0; i < in[2].n; i++) {
+        const double *x = in[0].data + i / H * 3 * H + i % H, *q = in[1].data + (x - in[0].data);
+        out->data[i] = gru_unit((const double[]){ x[0], x[H], x[2 * H] },
+                                (const double[]){ q[0], q[H], q[2 * H] }, in[2].data[i]);
+        magnitude->data[i] = 4 + 2 * fabs(in[2].data[i]);
+    }
+}
+
+static int gates_of(const op_variant *v)
+{
+    return v->choice == TARN_LSTM ? 4 : v->choice == TARN_GRU ? 3 : 1;
+}
+
+/* Four kinds, with and without a bias and states, in both directions. */
+static bool recurrence_variant(int i, op_variant *v)
+{
+    static const struct {
+        int64_t B, T, H;
+        int n;
+        bool reverse;
+    } variants[] = { { 2, 3, 2, 5, false }, { 1, 4, 1, 5, true },  { 3, 1, 2, 2, false },
+                     { 2, 2, 3, 3, true },  { 0, 3, 2, 5, false }, { 2, 3, 0, 3, false },
+                     { 9, 5, 8, 4, false } };
+    if (i >= 4 * OP_LENGTH(variants)) return false;
+    const int k = i / 4;
+    const int64_t B = variants[k].B, H = variants[k].H;
+    v->choice = i % 4;
+    v->start = variants[k].reverse;
+    v->n = v->choice == TARN_LSTM || variants[k].n < 5 ? variants[k].n : 4;
+    v->shape[0] = TARN_SHAPE(B, variants[k].T, gates_of(v) * H);
+    v->shape[1] = TARN_SHAPE(gates_of(v) * H, H);
+    v->shape[2] = TARN_SHAPE(gates_of(v) * H);
+    v->shape[3] = v->shape[4] = TARN_SHAPE(B, H);
+    return true;
+}
+
+static tarn_tensor *recurrence_apply(tarn_tensor *const *in, const op_variant *v)
+{
+    const tarn_rnn_state state = { in[3], in[4] };
+    const tarn_recurrence_options o = { (tarn_rnn_kind)v->choice, v->start != 0 };
+    return tarn_recurrence(in[0], in[1], in[2], state, &o);
+}
+
+static void grow(double *size, double x)
+{
+    if (!isnan(x)) *size += fabs(x);
+}
+
+/* The product w h + b of unit j's gate g, b alone without h; *size grows by the absolute values of
+ * its terms. */
+static double hidden_product(const op_array *in, const op_variant *v, int64_t j, int g,
+                             const double *h, double *size)
+{
+    const int64_t H = in[1].shape.dims[1], row = g * H + j;
+    double sum = v->n > 2 ? in[2].data[row] : 0;
+    grow(size, sum);
+    for (int64_t k = 0; h != NULL && k < H; k++) {
+        sum += in[1].data[row * H + k] * h[k];
+        grow(size, in[1].data[row * H + k] * h[k]);
+    }
+    return sum;
+}
+
+/* Unit j of one step, from its input products and the states before. */
+static double unit_step(const op_array *in, const op_variant *v, const double *x, int64_t j,
+                        const double *h, double *c, double *size)
+{
+    const int64_t H = in[1].shape.dims[1];
+    double xs[4] = { 0 }, qs[4] = { 0 };
+    for (int g = 0; g < gates_of(v); g++) {
+        xs[g] = x[g * H + j];
+        qs[g] = hidden_product(in, v, j, g, h, size);
+        grow(size, xs[g]);
+    }
+    switch ((tarn_rnn_kind)v->choice) {
+    case TARN_LSTM:
+        return lstm_unit(xs[0] + qs[0], xs[1] + qs[1], xs[2] + qs[2], xs[3] + qs[3], *c, c);
+    case TARN_GRU: return gru_unit(xs, qs, h != NULL ? h[j] : 0);
+    case TARN_RNN_RELU: return xs[0] + qs[0] <= 0 ? 0 : xs[0] + qs[0];
+    default: return tanh(xs[0] + qs[0]);
+    }
+}
+
+/* Errors grow from step to step with the size of what is added up. */
+static void recurrence_reference(const op_array *in, const op_variant *v, op_array *out,
+                                 op_array *magnitude)
+{
+    const int64_t B = in[0].shape.dims[0], T = in[0].shape.dims[1], H = in[1].shape.dims[1];
+    const int64_t states = v->choice == TARN_LSTM ? 2 : 1;
+    op_array_make(out, TARN_SHAPE(states, B, T, H));
+    op_array_make(magnitude, out->shape);
+    double *h = calloc((size_t)H + 1, sizeof(double)), *c = calloc((size_t)H + 1, sizeof(double));
+    for (int64_t b = 0; b < B; b++) {
+        double size = 1;
+        for (int64_t j = 0; j < H; j++) {
+            h[j] = v->n > 3 ? in[3].data[b * H + j] : 0;
+            c[j] = v->n > 4 ? in[4].data[b * H + j] : 0;
+            grow(&size, h[j]);
+            grow(&size, c[j]);
+        }
+        for (int64_t step = 0; step < T; step++) {
+            const int64_t t = v->start != 0 ? T - 1 - step : step, place = (b * T + t) * H;
+            const double *x = in[0].data + place * gates_of(v);
+            for (int64_t j = 0; j < H; j++)
+                out->data[place + j] =
+                    unit_step(in, v, x, j, step > 0 || v->n > 3 ? h : NULL, &c[j], &size);
+            for (int64_t j = 0; j < H; j++) {
+                h[j] = out->data[place + j];
+                if (states > 1) out->data[B * T * H + place + j] = c[j];
+                for (int64_t k = 0; k < states; k++)
+                    magnitude->data[k * B * T * H + place + j] = size;
+            }
+        }
+    }
+    free(h);
+    free(c);
+}
+
 /* ---- the table */
 
 /* clang-format off */
@@ -471,5 +658,9 @@ const op_case op_cases_functional[] = {
                                                            sdpa_variant,            60, 200, SDPA),
     { "sdpa",             4, OF(OP_ANY, OP_ANY, OP_ANY, OP_FLAGS),
       sdpa_variant, sdpa_flags_apply, sdpa_flags_reference,                         60, 200, SDPA },
+    ROW(lstm_gates,       2, OF(OP_ANY, OP_ANY),           lstm_gates_variant,      16,  32, OP_NO_SCALAR),
+    ROW(gru_gates,        3, OF(OP_ANY, OP_ANY, OP_ANY),   gru_gates_variant,       16,  32, OP_NO_SCALAR),
+    ROW(recurrence,       5, OF(OP_ANY, OP_ANY, OP_ANY, OP_ANY, OP_ANY),
+                                                           recurrence_variant,      16, 400, OP_NO_SCALAR | OP_NO_INFINITY | OP_NO_EXTREMES),
     { 0 },
 };

@@ -89,6 +89,47 @@ typedef struct tarn_sdpa_options {
 TARN_API tarn_tensor *tarn_sdpa(tarn_tensor *q, tarn_tensor *k, tarn_tensor *v,
                                 const tarn_sdpa_options *options);
 
+/* ---- recurrence */
+
+/* What a step computes from the input's product x and the hidden product q = w h + b, with s the
+ * sigmoid; gates stand one after the other in this order, in PyTorch's sense:
+ *
+ *     TARN_RNN_TANH   h = tanh(x + q)
+ *     TARN_RNN_RELU   h = relu(x + q)
+ *     TARN_GRU        r, z, n:      r = s(x_r + q_r), z = s(x_z + q_z), n = tanh(x_n + r q_n),
+ *                                   h = (1 - z) n + z h_before
+ *     TARN_LSTM       i, f, g, o:   i, f, o = s(x + q), g = tanh(x + q),
+ *                                   c = f c_before + i g, h = o tanh(c) */
+typedef enum tarn_rnn_kind { TARN_RNN_TANH, TARN_RNN_RELU, TARN_GRU, TARN_LSTM } tarn_rnn_kind;
+
+/* What goes from step to step. */
+typedef struct tarn_rnn_state {
+    tarn_tensor *h;
+    tarn_tensor *c; /* of an LSTM; else NULL */
+} tarn_rnn_state;
+
+/* A step of an LSTM after its products, whose sum is `gates`.
+ *   gates (..., 4 H)   c (..., H)   ->   (2, ..., H): the new h and, behind it, the new c */
+TARN_API tarn_tensor *tarn_lstm_gates(tarn_tensor *gates, tarn_tensor *c);
+
+/* A step of a GRU after its products.
+ *   x (..., 3 H)   q (..., 3 H)   h (..., H)   ->   the new h (..., H) */
+TARN_API tarn_tensor *tarn_gru_gates(tarn_tensor *x, tarn_tensor *q, tarn_tensor *h);
+
+typedef struct tarn_recurrence_options {
+    tarn_rnn_kind kind; /* the zero value is TARN_RNN_TANH */
+    bool reverse;       /* from the last time to the first */
+} tarn_recurrence_options;
+
+/* All steps of a sequence in one operation, which keeps for backward the values of its gates.
+ *   x (B, T, G)   w (G, H)   b (G) or NULL   state (B, H), NULL: zeros   ->   (1, B, T, H), of an
+ *   LSTM (2, B, T, H): every h and, behind them, every c; G = H, 3 H (GRU), 4 H (LSTM)
+ * x are the products of the inputs, such as tarn_affine computes for all times at once; the first
+ * step has no hidden product without a state. NULL options mean every default. (tarn_rnn, in
+ * sequence.h, is the layer.) */
+TARN_API tarn_tensor *tarn_recurrence(tarn_tensor *x, tarn_tensor *w, tarn_tensor *b,
+                                      tarn_rnn_state state, const tarn_recurrence_options *options);
+
 TARN_END_DECLS
 
 #endif

@@ -38,6 +38,7 @@
 #include "tarn/pool.h"
 #include "tarn/runtime.h"
 #include "tarn/schedule.h"
+#include "tarn/sequence.h"
 #include "tarn/shape.h"
 #include "tarn/status.h"
 #include "tarn/system.h"

@@ -167,6 +167,42 @@ static size_t sdpa_scratch(const tarn__call *call)
 #define TARN_KERNELS "ops/attention.inc"
 #include "ops/for_each_float.h"
 
+/* ---- as other operations */
+
+/* A mask of what is hidden from rows by order: the keys after them. */
+static tarn_tensor *later_keys(tarn_manager *tm, int64_t L, int64_t S)
+{
+    tarn_tensor *row = tarn_arange(tm, TARN_I64, 0, (double)L, 1);
+    row = tarn_reshape(row, TARN_SHAPE(L, 1));
+    tarn_tensor *key = tarn_arange(tm, TARN_I64, 0, (double)S, 1);
+    return tarn_greater(key, row);
+}
+
+/* Hidden elements are not -inf here, of which a whole row would become NaN, but far below all
+ * others; afterwards they are set to 0. */
+static tarn_tensor *sdpa_compose(const tarn__call *call)
+{
+    const sizes s = sizes_of(call);
+    const double low = call->in[Q]->layout.dtype == TARN_F32 ? -3e38 : -1e308;
+    tarn_tensor *mask = call->in[MASK];
+    tarn_tensor *hidden = NULL, *later = NULL;
+    tarn_tensor *keys = tarn_transpose(call->in[K], -2, -1);
+    tarn_tensor *scores = tarn_mul_scalar(tarn_matmul(call->in[Q], keys), s.scale);
+    if (mask != NULL && mask->layout.dtype == TARN_U8) {
+        hidden = tarn_equal_scalar(mask, 0);
+    } else if (mask != NULL) {
+        hidden = tarn_equal_scalar(mask, -INFINITY);
+        scores = tarn_add(scores, mask);
+    }
+    if (s.causal) later = later_keys(call->manager, s.L, s.S);
+    if (hidden != NULL) scores = tarn_masked_fill(scores, hidden, low);
+    if (later != NULL) scores = tarn_masked_fill(scores, later, low);
+    tarn_tensor *p = tarn_softmax(scores, -1);
+    if (hidden != NULL) p = tarn_masked_fill(p, hidden, 0);
+    if (later != NULL) p = tarn_masked_fill(p, later, 0);
+    return tarn_matmul(p, call->in[V]);
+}
+
 /* ---- the operation */
 
 enum {
@@ -187,6 +223,7 @@ const tarn__op tarn__op_sdpa = {
     .backward = TARN__FLOATS(sdpa_backward),
     .aux = sdpa_aux,
     .scratch = sdpa_scratch,
+    .compose = sdpa_compose,
 };
 
 tarn_tensor *tarn_sdpa(tarn_tensor *q, tarn_tensor *k, tarn_tensor *v,

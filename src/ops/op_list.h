@@ -128,6 +128,9 @@
     X(index_add)                      \
     X(cast)                           \
     X(dropout)                        \
+    X(lstm_gates)                     \
+    X(gru_gates)                      \
+    X(recurrence)                     \
     X(sdpa)                           \
     X(layer_norm)                     \
     X(rms_norm)                       \

@@ -257,6 +257,39 @@ def sdpa(flags):
     return apply
 
 
+def lstm_gates(x, v):
+    i, f, g, o = x[0].chunk(4, -1)
+    c = torch.sigmoid(f) * x[1] + torch.sigmoid(i) * torch.tanh(g)
+    return torch.stack([torch.sigmoid(o) * torch.tanh(c), c])
+
+
+def gru_gates(x, v):
+    (xr, xz, xn), (qr, qz, qn) = x[0].chunk(3, -1), x[1].chunk(3, -1)
+    r, z = torch.sigmoid(xr + qr), torch.sigmoid(xz + qz)
+    return (1 - z) * torch.tanh(xn + r * qn) + z * x[2]
+
+
+def recurrence(x, v):
+    gates, w = x[0], x[1]
+    b = x[2] if len(x) > 2 else torch.zeros(w.shape[0])
+    h = x[3] if len(x) > 3 else torch.zeros(gates.shape[0], w.shape[1])
+    c = x[4] if len(x) > 4 else torch.zeros_like(h)
+    times = range(gates.shape[1])
+    states = [None for t in times]
+    for t in reversed(times) if v.start else times:
+        q = h @ w.T + b
+        if v.choice == 3:
+            states[t] = lstm_gates([gates[:, t] + q, c], v)
+            h, c = states[t]
+        elif v.choice == 2:
+            h = gru_gates([gates[:, t], q, h], v)
+        else:
+            h = (torch.relu if v.choice == 1 else torch.tanh)(gates[:, t] + q)
+        if v.choice < 3:
+            states[t] = h.unsqueeze(0)
+    return torch.stack(states, 2)
+
+
 # Rows of one operation that differ in how it is called are a list, in the order of the rows.
 OPERATIONS = {
     # elementwise
@@ -365,6 +398,9 @@ OPERATIONS = {
     "batch_norm_given": batch_norm_given,
     "embedding": lambda x, v: F.embedding(x[1].long(), x[0]),
     "sdpa": [sdpa(False), sdpa(True)],
+    "lstm_gates": lstm_gates,
+    "gru_gates": gru_gates,
+    "recurrence": recurrence,
 
     # shape
     "reshape": lambda x, v: x[0].reshape(v.target),
