@@ -178,16 +178,17 @@ static void affine_reference(const op_array *in, const op_variant *v, op_array *
 static bool affine_act_variant(int i, op_variant *v)
 {
     if (!affine_variant(i / 4, v)) return false;
+    v->n = 2;
     v->choice = (int)TARN_RELU + i % 4;
     return true;
 }
 
 static tarn_tensor *affine_act_apply(tarn_tensor *const *in, const op_variant *v)
 {
-    return tarn_affine_act(in[0], in[1], v->n == 3 ? in[2] : NULL, (tarn_activation)v->choice);
+    return tarn_affine_act(in[0], in[1], NULL, (tarn_activation)v->choice);
 }
 
-/* Those that are fused; none is steeper than 1. */
+/* None of these is steeper than 1. */
 static void affine_act_reference(const op_array *in, const op_variant *v, op_array *out,
                                  op_array *magnitude)
 {
@@ -212,7 +213,7 @@ const op_case op_cases_products[] = {
     /*  op               operands                          variants      ulps  of gradients */
     ROW(matmul,          2, OF(OP_ANY, OP_ANY),            matmul_variant,       60,  80, OP_LINEAR | OP_NO_SCALAR | OP_BY_LAYOUT),
     ROW(affine,          3, OF(OP_ANY, OP_ANY, OP_ANY),    affine_variant,       60,  80, OP_LINEAR | OP_NO_SCALAR | OP_BY_LAYOUT),
-    ROW(affine_act,      3, OF(OP_ANY, OP_ANY, OP_ANY),    affine_act_variant,   60, 200, OP_NO_SCALAR),
+    ROW(affine_act,      2, OF(OP_ANY, OP_ANY),            affine_act_variant,   60, 200, OP_NO_SCALAR | OP_COMPOSED | OP_BY_LAYOUT),
     ROW(dot,             2, OF(OP_ANY, OP_ANY),            dot_variant,          60,  80, OP_LINEAR | OP_NO_SCALAR | OP_COMPOSED | OP_BY_LAYOUT),
     ROW(outer,           2, OF(OP_ANY, OP_ANY),            outer_variant,         1,   8, OP_LINEAR | OP_NO_SCALAR | OP_COMPOSED),
     { 0 },

@@ -277,7 +277,7 @@ static void test_mlp_forward(void **state)
     tarn_module *root = tarn_module_create(f->tm);
     const int64_t sizes[] = { 6, 8, 8, 2 };
     tarn_tensor *x = tarn_random_normal(f->tm, TARN_F64, TARN_SHAPE(10, 6), 0, 1, 0);
-    for (int a = 0; a < 4; a++) {
+    for (int a = 0; a < 6; a++) {
         char name[] = { (char)('0' + a), '\0' };
         tarn_mlp net = tarn_mlp_create(root, name, sizes, 4,
                                        &(tarn_mlp_options){ .activation = (tarn_activation)a,
@@ -292,6 +292,8 @@ static void test_mlp_forward(void **state)
             h = a == TARN_RELU      ? tarn_relu(h)
                 : a == TARN_TANH    ? tarn_tanh(h)
                 : a == TARN_SIGMOID ? tarn_sigmoid(h)
+                : a == TARN_GELU    ? tarn_gelu(h)
+                : a == TARN_SILU    ? tarn_silu(h)
                                     : tarn_leaky_relu(h, 0.01);
         }
         tarn_tensor *y = tarn_mlp_forward(&net, x);

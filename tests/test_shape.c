@@ -470,7 +470,7 @@ static void a_fused_activation_gives_the_same_bits(void **state)
     REFUSES(tarn_affine_act(x, x, NULL, (tarn_activation)-1), TARN_EARG,
             "affine_act: unknown activation -1");
     REFUSES(tarn_affine_act(x, tarn_transpose(x, 0, 1), NULL, TARN_RELU), TARN_ESHAPE,
-            "affine_act: x [2,3], w [3,2]: 3 and 2 differ");
+            "affine: x [2,3], w [3,2]: 3 and 2 differ");
 }
 
 int main(void)

@@ -128,8 +128,7 @@ static void training_is_told_apart_by_kind(void **state)
     }
     assert_int_equal(live(f, "", "random_uniform", TARN_KIND_DATA), 128);
     assert_int_equal(live(f, "", "zeros", TARN_KIND_DATA), 64);
-    assert_int_equal(live(f, "mlp.0", "affine", TARN_KIND_ACTIVATION), 128); /* relu needs y */
-    assert_int_equal(live(f, "mlp", "relu", TARN_KIND_SAVED), 128);
+    assert_int_equal(live(f, "mlp.0", "affine", TARN_KIND_SAVED), 128); /* relu needs y */
     assert_int_equal(live(f, "mlp.1", "affine", TARN_KIND_SAVED), 64);
     assert_int_equal(live(f, "", "softmax", TARN_KIND_SAVED), 128);
     assert_int_equal(live(f, "", "softmax", TARN_KIND_WORKSPACE), 0);
@@ -142,9 +141,9 @@ static void training_is_told_apart_by_kind(void **state)
         assert_int_equal(live(f, layers[i], "weight", TARN_KIND_GRADIENT), i == 0 ? 128 : 64);
         assert_int_equal(live(f, layers[i], "bias", TARN_KIND_GRADIENT), 64);
     }
-    assert_int_equal(live(f, "mlp", "relu", TARN_KIND_SAVED), 0);
-    assert_int_equal(live(f, "mlp", "relu", TARN_KIND_GRADIENT), 0);
-    assert_true(find(f, "mlp", "relu", TARN_KIND_GRADIENT)->acquired > 0);
+    assert_int_equal(live(f, "mlp.0", "affine", TARN_KIND_SAVED), 0);
+    assert_int_equal(live(f, "mlp.0", "affine", TARN_KIND_GRADIENT), 0);
+    assert_true(find(f, "mlp.0", "affine", TARN_KIND_GRADIENT)->acquired > 0);
     check_status(tarn_optimizer_step(t.opt), TARN_OK);
     tarn_scope_end(scope);
     check_tags(f);
@@ -593,7 +592,7 @@ static void tables_say_what_there_is(void **state)
     CHECK_LINE(text, "data", "1.53 MiB", "99", "1.53 MiB");
     CHECK_LINE(text, "parameter", "128 B", "mlp.0 weight");
     CHECK_LINE(text, "gradient", "64 B", "mlp.1 bias");
-    CHECK_LINE(text, "saved", "mlp relu");
+    CHECK_LINE(text, "saved", "mlp.0 affine");
     CHECK_LINE(text, "workspace", "softmax");
 
     text = printed(print_alive, f.tm);

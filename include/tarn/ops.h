@@ -206,8 +206,9 @@ typedef enum tarn_activation {
     TARN_SILU
 } tarn_activation;
 
-/* y = f(x w^T + b), to the bit what the two operations give one after the other, but the product
- * is not kept, except for gelu and silu: gradients are computed from y. Shapes and gradients are
+/* y = f(x w^T + b), to the bit what the two operations give one after the other, but computed in
+ * the memory of the product wherever the gradient can be computed from y: for relu, tanh and
+ * sigmoid, and for all where nothing is recorded. Shapes and gradients are
  * those of tarn_affine, with dy f' for dy. Fails also: TARN_EARG for an activation that is none. */
 TARN_API tarn_tensor *tarn_affine_act(tarn_tensor *x, tarn_tensor *w, tarn_tensor *b,
                                       tarn_activation activation);

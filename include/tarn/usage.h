@@ -146,8 +146,8 @@ typedef struct tarn_phase {
 /* Opens a phase (the name is copied, cut to 31 bytes; NULL and "" are "unnamed"). Phases nest, up
  * to 32 deep; their figures are those of this manager's acquisitions. With options.measure_phases
  * the library opens them by itself: "backward", "optimizer", "data", and for each layer its path
- * (an mlp's own are its activations; its layers have theirs). On failure the error is held and the
- * phase is empty. */
+ * (the layers of an mlp, which do all of its work, have theirs). On failure the error is held and
+ * the phase is empty. */
 TARN_API TARN_NODISCARD tarn_phase tarn_phase_begin(tarn_manager *tm, const char *name);
 
 /* Ends a phase and those opened inside it, adds its figures to those of its name, and returns the

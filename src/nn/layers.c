@@ -12,9 +12,6 @@
 #include "core/size.h"
 #include "nn/layer.h"
 
-/* The slope of leaky relu in an MLP. */
-static const double LEAKY_SLOPE = 0.01;
-
 /* ---- linear */
 
 tarn_linear tarn_linear_create(tarn_module *parent, const char *name, int64_t in, int64_t out)
@@ -157,31 +154,23 @@ tarn_mlp tarn_mlp_create(tarn_module *parent, const char *name, const int64_t *s
     return (tarn_mlp){ 0 };
 }
 
-static tarn_tensor *activate(tarn_activation activation, tarn_tensor *x)
+/* A hidden layer: the activation works in the memory of the product. */
+static tarn_tensor *hidden_forward(const tarn_linear *layer, tarn_tensor *x,
+                                   tarn_activation activation)
 {
-    switch (activation) {
-    case TARN_RELU: return tarn_relu(x);
-    case TARN_TANH: return tarn_tanh(x);
-    case TARN_SIGMOID: return tarn_sigmoid(x);
-    case TARN_LEAKY_RELU: return tarn_leaky_relu(x, LEAKY_SLOPE);
-    case TARN_GELU: return tarn_gelu(x);
-    case TARN_SILU: return tarn_silu(x);
-    }
-    return NULL;
+    const tarn__outside before = tarn__enter_layer(x->manager, layer->module);
+    tarn_tensor *y = tarn_affine_act(x, layer->weight, layer->bias, activation);
+    tarn__leave_layer(x->manager, before);
+    return y;
 }
 
 tarn_tensor *tarn_mlp_forward(const tarn_mlp *mlp, tarn_tensor *x)
 {
     if (mlp == NULL || mlp->module == NULL) return tarn__without_layer(x, "mlp");
     if (x == NULL) return tarn__without_input(mlp->module);
-    tarn_manager *tm = x->manager;
-    for (int i = 0; i < mlp->n_layers && x != NULL; i++) {
-        x = tarn_linear_forward(&mlp->layers[i], x);
-        if (x == NULL || i + 1 == mlp->n_layers) break;
-        const tarn__outside before = tarn__enter_layer(tm, mlp->module);
-        x = activate(mlp->activation, x);
-        tarn__leave_layer(tm, before);
+    for (int i = 0; i + 1 < mlp->n_layers && x != NULL; i++) {
+        x = hidden_forward(&mlp->layers[i], x, mlp->activation);
         if (x != NULL && mlp->dropouts != NULL) x = tarn_dropout_forward(&mlp->dropouts[i], x);
     }
-    return x;
+    return x != NULL ? tarn_linear_forward(&mlp->layers[mlp->n_layers - 1], x) : NULL;
 }

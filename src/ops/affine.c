@@ -8,7 +8,7 @@
 
 #include "ops/gemm.h"
 #include "ops/loop.h"
-#include "ops/op.h"
+#include "ops/op_list.h"
 
 typedef struct affine_sizes {
     int64_t B, I, O;
@@ -100,4 +100,32 @@ tarn_tensor *tarn_affine(tarn_tensor *x, tarn_tensor *w, tarn_tensor *b)
 {
     tarn_tensor *const in[] = { x, w, b };
     return tarn__apply(&tarn__op_affine, in, NULL);
+}
+
+/* ---- with an activation */
+
+static const double LEAKY_SLOPE = 0.01;
+
+/* The activation overwrites the product, unless its gradient will read it: then both are kept. */
+tarn_tensor *tarn_affine_act(tarn_tensor *x, tarn_tensor *w, tarn_tensor *b,
+                             tarn_activation activation)
+{
+    static const tarn__op *const activations[] = {
+        [TARN_RELU] = &tarn__op_relu,       [TARN_TANH] = &tarn__op_tanh,
+        [TARN_SIGMOID] = &tarn__op_sigmoid, [TARN_LEAKY_RELU] = &tarn__op_leaky_relu,
+        [TARN_GELU] = &tarn__op_gelu,       [TARN_SILU] = &tarn__op_silu,
+    };
+    static const tarn__op affine_act_op = { .name = "affine_act" };
+    const int n = (int)(sizeof(activations) / sizeof(activations[0]));
+    if (x != NULL && ((int)activation < 0 || (int)activation >= n)) {
+        const tarn__call call = { .op = &affine_act_op, .manager = x->manager };
+        (void)tarn__call_fail(&call, TARN_EARG, "unknown activation %d", (int)activation);
+        return NULL;
+    }
+    tarn_tensor *z = tarn_affine(x, w, b);
+    if (z == NULL) return NULL;
+    const tarn__op *f = activations[activation];
+    const tarn__attr attr = { .value = LEAKY_SLOPE };
+    const bool is_read = z->requires_grad && (f->uses[0] & TARN__USES_IN0) != 0;
+    return is_read ? tarn__apply1(f, z, &attr) : tarn__apply_in_place(f, &z, &attr);
 }

@@ -65,7 +65,6 @@
     X(masked_fill)                    \
     X(matmul)                         \
     X(affine)                         \
-    X(affine_act)                     \
     X(conv1d)                         \
     X(conv2d)                         \
     X(conv_transpose1d)               \
