@@ -254,13 +254,76 @@ static void attention_with_layer_norm(void **state)
     train("attention_adam", tm, adam(by_adam.module), attention_loss, &by_adam);
 }
 
+/* ---- recurrence: sequences to labels; one long sequence in parts */
+
+enum { PART = 4 }; /* steps */
+
+typedef struct recurrent {
+    tarn_module *module;
+    tarn_rnn layer;
+    tarn_tensor *w, *b;
+    tarn_tensor *x, *y;
+    tarn_rnn_state state; /* carried from part to part */
+} recurrent;
+
+static recurrent make_recurrent(tarn_manager *tm, int64_t outputs)
+{
+    recurrent m = { .module = tarn_module_create(tm) };
+    m.layer = tarn_rnn_create_with(m.module, "lstm", 3, 5,
+                                   &(tarn_rnn_options){ .kind = TARN_LSTM, .dtype = TARN_F64 });
+    for (int i = 0; i < tarn_module_parameter_count(m.module); i++)
+        fill(tarn_module_parameter(m.module, i), (uint64_t)i + 1, 1);
+    m.w = parameter(m.module, TARN_SHAPE(outputs, 5), 2);
+    m.b = parameter(m.module, TARN_SHAPE(outputs), 1);
+    return m;
+}
+
+static tarn_tensor *last_loss(void *model, int step)
+{
+    const recurrent *m = model;
+    (void)step;
+    const tarn_rnn_output out = tarn_rnn_forward(&m->layer, m->x, (tarn_rnn_state){ 0 });
+    tarn_tensor *h = tarn_select(out.state.h, 0, 0);
+    return tarn_cross_entropy(tarn_affine(h, m->w, m->b), m->y);
+}
+
+static void a_recurrent_network(void **state)
+{
+    tarn_manager *tm = ((check_fixture *)*state)->tm;
+    recurrent by_sgd = make_recurrent(tm, 4), by_adam = make_recurrent(tm, 4);
+    by_sgd.x = by_adam.x = tarn_mul_scalar(numbers(tm, DATA, TARN_SHAPE(8, 6, 3)), 4);
+    by_sgd.y = by_adam.y = labels(tm, LABELS, 8, 4);
+    train("lstm_sgd", tm, sgd(by_sgd.module), last_loss, &by_sgd);
+    train("lstm_adam", tm, adam(by_adam.module), last_loss, &by_adam);
+}
+
+static tarn_tensor *part_loss(void *model, int step)
+{
+    recurrent *m = model;
+    const int64_t from = PART * (int64_t)step;
+    tarn_tensor *x = tarn_slice(m->x, 1, from, from + PART);
+    const tarn_rnn_output out = tarn_rnn_forward(&m->layer, x, m->state);
+    check_status(tarn_rnn_state_carry(&m->state, out.state), TARN_OK);
+    tarn_tensor *y = tarn_affine(out.y, m->w, m->b);
+    return tarn_mse(y, tarn_slice(m->y, 1, from, from + PART));
+}
+
+static void states_carried_over(void **state)
+{
+    tarn_manager *tm = ((check_fixture *)*state)->tm;
+    recurrent m = make_recurrent(tm, 2);
+    m.x = tarn_mul_scalar(numbers(tm, DATA, TARN_SHAPE(2, PART * STEPS, 3)), 4);
+    m.y = numbers(tm, LABELS, TARN_SHAPE(2, PART * STEPS, 2));
+    train("carried_adam", tm, adam(m.module), part_loss, &m);
+    tarn_rnn_state_release(&m.state);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, check_setup, check_teardown)
     const struct CMUnitTest tests[] = {
-        TEST(a_perceptron),
-        TEST(a_convolutional_network),
-        TEST(attention_with_layer_norm),
+        TEST(a_perceptron),        TEST(a_convolutional_network), TEST(attention_with_layer_norm),
+        TEST(a_recurrent_network), TEST(states_carried_over),
     };
     return cmocka_run_group_tests_name("trajectories", tests, NULL, NULL);
 }

@@ -120,6 +120,47 @@ def attention(optimizer):
     return train(p, optimizer(p), loss)
 
 
+def make_lstm(p, inputs, hidden):
+    """PyTorch's layer with parameters of ours, in its order."""
+    layer = torch.nn.LSTM(inputs, hidden, batch_first=True)
+    for name, old in list(layer.named_parameters()):
+        delattr(layer, name)
+        layer.register_parameter(name, torch.nn.Parameter(p.make(*old.shape).detach()))
+        p.all[-1] = getattr(layer, name)
+    layer._flat_weights = [getattr(layer, name) for name in layer._flat_weights_names]
+    return layer
+
+
+def lstm(optimizer):
+    """Sequences to labels, by what the last step leaves."""
+    p = Parameters()
+    layer = make_lstm(p, 3, 5)
+    w, b = p.make(4, 5, scale=2), p.make(4)
+    x, y = numbers(100, 8, 6, 3) * 4, labels(101, 8, 4)
+
+    def loss(step):
+        _, (h, _) = layer(x)
+        return F.cross_entropy(F.linear(h[-1], w, b), y)
+    return train(p, optimizer(p), loss)
+
+
+def carried(optimizer):
+    """One long sequence in parts of four steps, whose states are carried over but not differentiated through."""
+    p = Parameters()
+    layer = make_lstm(p, 3, 5)
+    w, b = p.make(2, 5, scale=2), p.make(2)
+    x, y = numbers(100, 2, 4 * STEPS, 3) * 4, numbers(101, 2, 4 * STEPS, 2)
+    state = None
+
+    def loss(step):
+        nonlocal state
+        part = slice(4 * step, 4 * step + 4)
+        h, (hidden, cell) = layer(x[:, part], state)
+        state = hidden.detach(), cell.detach()
+        return F.mse_loss(F.linear(h, w, b), y[:, part])
+    return train(p, optimizer(p), loss)
+
+
 TRAJECTORIES = {
     "mlp_sgd": lambda: mlp(sgd),
     "mlp_adam": lambda: mlp(adam),
@@ -127,6 +168,9 @@ TRAJECTORIES = {
     "cnn_adam": lambda: cnn(adam),
     "attention_sgd": lambda: attention(sgd),
     "attention_adam": lambda: attention(adam),
+    "lstm_sgd": lambda: lstm(sgd),
+    "lstm_adam": lambda: lstm(adam),
+    "carried_adam": lambda: carried(adam),
 }
 
 
