@@ -70,6 +70,56 @@ static void test_paths(void **state)
     assert_true(tarn_ok(f->tm));
 }
 
+static void note_path(void *context, tarn_module *module)
+{
+    (void)strcat(strcat(context, tarn_module_path(module)), "|");
+}
+
+static void test_walks(void **state)
+{
+    check_fixture *f = *state;
+    char paths[64] = "";
+    tarn_module *root = tarn_module_create(f->tm);
+    tarn_module *a = tarn_module_add_child(root, "a"), *b = tarn_module_add_child(root, "b");
+    tarn_module *ac = tarn_module_add_child(a, "c");
+    assert_int_equal(tarn_module_child_count(root), 2);
+    assert_int_equal(tarn_module_child_count(ac), 0);
+    assert_ptr_equal(tarn_module_child(root, 0), a);
+    assert_ptr_equal(tarn_module_child(root, 1), b);
+    assert_null(tarn_module_child(root, 2));
+    assert_null(tarn_module_child(root, -1));
+    assert_ptr_equal(tarn_module_parent(ac), a);
+    assert_null(tarn_module_parent(root));
+    assert_string_equal(tarn_module_name(ac), "c");
+    assert_string_equal(tarn_module_name(root), "");
+    tarn_module_each(root, note_path, paths);
+    assert_string_equal(paths, "|a|a.c|b|");
+    paths[0] = '\0';
+    tarn_module_each(a, note_path, paths);
+    assert_string_equal(paths, "a|a.c|");
+    tarn_module_each(a, NULL, NULL);
+
+    tarn_tensor *inner = tarn_module_add_buffer(ac, "seen", TARN_F32, TARN_SHAPE(2));
+    (void)tarn_module_add_parameter(a, "w", TARN_F32, TARN_SHAPE(2), NULL);
+    tarn_tensor *outer = tarn_module_add_buffer(root, "seen", TARN_I64, TARN_SHAPE(3));
+    assert_int_equal(tarn_module_buffer_count(root), 2);
+    assert_ptr_equal(tarn_module_buffer(root, 0), inner);
+    assert_ptr_equal(tarn_module_buffer(root, 1), outer);
+    assert_null(tarn_module_buffer(root, 2));
+    assert_null(tarn_module_buffer(root, -1));
+    assert_int_equal(tarn_module_buffer_count(a), 1);
+    assert_int_equal(tarn_module_buffer_count(b), 0);
+
+    assert_int_equal(tarn_module_child_count(NULL), 0);
+    assert_null(tarn_module_child(NULL, 0));
+    assert_null(tarn_module_parent(NULL));
+    assert_string_equal(tarn_module_name(NULL), "");
+    tarn_module_each(NULL, note_path, paths);
+    assert_int_equal(tarn_module_buffer_count(NULL), 0);
+    assert_null(tarn_module_buffer(NULL, 0));
+    check_no_error(f->tm);
+}
+
 static void test_long_paths(void **state)
 {
     check_fixture *f = *state;
@@ -386,6 +436,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, check_setup, check_teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_paths),
+        TEST(test_walks),
         TEST(test_long_paths),
         TEST(test_names_refused),
         TEST(test_shapes_refused),

@@ -75,6 +75,20 @@ TARN_API tarn_status tarn_module_destroy(tarn_module *module);
 /* The path of a module inside its tree, such as "encoder.l1"; "" for a root. */
 TARN_API const char *tarn_module_path(const tarn_module *module);
 
+/* The last part of that path, and the module around it; "" and NULL for a root. */
+TARN_API const char *tarn_module_name(const tarn_module *module);
+TARN_API tarn_module *tarn_module_parent(const tarn_module *module);
+
+/* The modules right inside it, in the order of creation: how many, and the i-th (NULL out of
+ * range). */
+TARN_API int tarn_module_child_count(const tarn_module *module);
+TARN_API tarn_module *tarn_module_child(const tarn_module *module, int i);
+
+/* Calls visit for the module and all below it, parents first. It may read and write what they hold,
+ * and change their mode, but not the tree. */
+TARN_API void tarn_module_each(tarn_module *module,
+                               void (*visit)(void *context, tarn_module *module), void *context);
+
 /* The parameters of the module and all below it, in the order of creation: how many, the i-th (NULL
  * out of range), by path relative to the module (buffers too; NULL if there is none), and how many
  * numbers they hold in all. */
@@ -82,6 +96,10 @@ TARN_API int tarn_module_parameter_count(const tarn_module *module);
 TARN_API tarn_tensor *tarn_module_parameter(const tarn_module *module, int i);
 TARN_API tarn_tensor *tarn_module_find(const tarn_module *module, const char *path);
 TARN_API int64_t tarn_module_numel(const tarn_module *module);
+
+/* The same of buffers: how many, and the i-th. */
+TARN_API int tarn_module_buffer_count(const tarn_module *module);
+TARN_API tarn_tensor *tarn_module_buffer(const tarn_module *module, int i);
 
 /* Switches the module and all below it between training (the state at creation) and evaluation, in
  * which dropout passes everything. */

@@ -39,6 +39,7 @@
 #include "tarn/runtime.h"
 #include "tarn/schedule.h"
 #include "tarn/sequence.h"
+#include "tarn/sequential.h"
 #include "tarn/shape.h"
 #include "tarn/status.h"
 #include "tarn/system.h"

@@ -27,4 +27,14 @@ tarn_tensor *tarn__without_input(const tarn_module *layer);
 /* Holds that the layer is missing, in the same sense. Returns NULL. */
 tarn_tensor *tarn__without_layer(tarn_tensor *x, const char *kind);
 
+/* A linear layer and an activation, which works in the memory of the product. */
+tarn_tensor *tarn__hidden_forward(const tarn_linear *layer, tarn_tensor *x,
+                                  tarn_activation activation);
+
+/* The activation of x; NULL for one that does not exist. */
+tarn_tensor *tarn__activate(tarn_activation activation, tarn_tensor *x);
+
+/* "relu"; NULL for an activation that does not exist. */
+const char *tarn__activation_name(tarn_activation activation);
+
 #endif

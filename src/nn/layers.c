@@ -12,6 +12,9 @@
 #include "core/size.h"
 #include "nn/layer.h"
 
+/* The slope of leaky relu as an activation. */
+static const double LEAKY_SLOPE = 0.01;
+
 /* ---- linear */
 
 tarn_linear tarn_linear_create(tarn_module *parent, const char *name, int64_t in, int64_t out)
@@ -58,6 +61,15 @@ tarn_tensor *tarn_linear_forward(const tarn_linear *layer, tarn_tensor *x)
     return y;
 }
 
+tarn_tensor *tarn__hidden_forward(const tarn_linear *layer, tarn_tensor *x,
+                                  tarn_activation activation)
+{
+    const tarn__outside before = tarn__enter_layer(x->manager, layer->module);
+    tarn_tensor *y = tarn_affine_act(x, layer->weight, layer->bias, activation);
+    tarn__leave_layer(x->manager, before);
+    return y;
+}
+
 /* ---- dropout */
 
 tarn_dropout_layer tarn_dropout_create(tarn_module *parent, const char *name, double p)
@@ -87,6 +99,34 @@ tarn_tensor *tarn_dropout_forward(const tarn_dropout_layer *layer, tarn_tensor *
     tarn__leave_layer(x->manager, before);
     if (y != NULL && !x->manager->replaying) module->calls++;
     return y;
+}
+
+/* ---- activations */
+
+tarn_tensor *tarn__activate(tarn_activation activation, tarn_tensor *x)
+{
+    switch (activation) {
+    case TARN_RELU: return tarn_relu(x);
+    case TARN_TANH: return tarn_tanh(x);
+    case TARN_SIGMOID: return tarn_sigmoid(x);
+    case TARN_LEAKY_RELU: return tarn_leaky_relu(x, LEAKY_SLOPE);
+    case TARN_GELU: return tarn_gelu(x);
+    case TARN_SILU: return tarn_silu(x);
+    }
+    return NULL;
+}
+
+const char *tarn__activation_name(tarn_activation activation)
+{
+    switch (activation) {
+    case TARN_RELU: return "relu";
+    case TARN_TANH: return "tanh";
+    case TARN_SIGMOID: return "sigmoid";
+    case TARN_LEAKY_RELU: return "leaky_relu";
+    case TARN_GELU: return "gelu";
+    case TARN_SILU: return "silu";
+    }
+    return NULL;
 }
 
 /* ---- multilayer perceptron */
@@ -143,7 +183,7 @@ tarn_mlp tarn_mlp_create(tarn_module *parent, const char *name, const int64_t *s
     else if (!(o->dropout >= 0 && o->dropout <= 1))
         (void)tarn__fail(tm, TARN_EARG, "%s: dropout of probability %g; 0 to 1 is possible",
                          parent->label, o->dropout);
-    else if ((int)o->activation < 0 || (int)o->activation > (int)TARN_SILU)
+    else if (tarn__activation_name(o->activation) == NULL)
         (void)tarn__fail(tm, TARN_EARG, "%s: unknown activation %d", parent->label,
                          (int)o->activation);
     else mlp.module = tarn__module_add(parent, name, "mlp");
@@ -154,22 +194,12 @@ tarn_mlp tarn_mlp_create(tarn_module *parent, const char *name, const int64_t *s
     return (tarn_mlp){ 0 };
 }
 
-/* A hidden layer: the activation works in the memory of the product. */
-static tarn_tensor *hidden_forward(const tarn_linear *layer, tarn_tensor *x,
-                                   tarn_activation activation)
-{
-    const tarn__outside before = tarn__enter_layer(x->manager, layer->module);
-    tarn_tensor *y = tarn_affine_act(x, layer->weight, layer->bias, activation);
-    tarn__leave_layer(x->manager, before);
-    return y;
-}
-
 tarn_tensor *tarn_mlp_forward(const tarn_mlp *mlp, tarn_tensor *x)
 {
     if (mlp == NULL || mlp->module == NULL) return tarn__without_layer(x, "mlp");
     if (x == NULL) return tarn__without_input(mlp->module);
     for (int i = 0; i + 1 < mlp->n_layers && x != NULL; i++) {
-        x = hidden_forward(&mlp->layers[i], x, mlp->activation);
+        x = tarn__hidden_forward(&mlp->layers[i], x, mlp->activation);
         if (x != NULL && mlp->dropouts != NULL) x = tarn_dropout_forward(&mlp->dropouts[i], x);
     }
     return x != NULL ? tarn_linear_forward(&mlp->layers[mlp->n_layers - 1], x) : NULL;

@@ -2,6 +2,7 @@
  * module.c - trees of modules: their making, names, mode and end. */
 #include "nn/module.h"
 
+#include <stddef.h>
 #include <string.h>
 
 #include <tarn/autograd.h>
@@ -81,6 +82,39 @@ static void write_text(tarn_module *module, const char *parent_path, const char 
     module->key = tarn__random_key(module->root->number, path);
 }
 
+/* ---- records */
+
+typedef struct tarn__record {
+    struct tarn__record *next;
+    size_t bytes; /* of the whole */
+    max_align_t content[];
+} tarn__record;
+
+void *tarn__module_record(tarn_module *module, size_t bytes)
+{
+    tarn_manager *tm = module->object.manager;
+    tarn__record *record = NULL;
+    if (!tarn__size_add(bytes, offsetof(tarn__record, content), &bytes)) bytes = SIZE_MAX;
+    else record = tarn__records_alloc(tm->pool, bytes);
+    if (record == NULL) {
+        (void)tarn__fail_memory(tm, module->label, bytes);
+        return NULL;
+    }
+    record->bytes = bytes;
+    record->next = module->records;
+    module->records = record;
+    return record->content;
+}
+
+static void free_records(tarn_module *module)
+{
+    while (module->records != NULL) {
+        tarn__record *record = module->records;
+        module->records = record->next;
+        tarn__records_free(module->object.manager->pool, record, record->bytes);
+    }
+}
+
 /* ---- making and ending */
 
 /* Frees everything below a module whose members have ended, the deepest first child first. */
@@ -90,8 +124,7 @@ static void free_children(tarn_module *top)
     tarn_module *m = top;
     for (;;) {
         while (m->first_child != NULL) m = m->first_child;
-        if (m->record != NULL) tarn__records_free(pool, m->record, m->record_bytes);
-        m->record = NULL;
+        free_records(m);
         if (m == top) return;
         tarn_module *parent = m->parent;
         parent->first_child = m->next_sibling;
@@ -182,16 +215,6 @@ tarn_status tarn_module_destroy(tarn_module *module)
     return TARN_OK;
 }
 
-void *tarn__module_record(tarn_module *module, size_t bytes)
-{
-    TARN_ASSERT(module->record == NULL);
-    module->record = tarn__records_alloc(module->object.manager->pool, bytes);
-    if (module->record == NULL)
-        (void)tarn__fail_memory(module->object.manager, module->label, bytes);
-    else module->record_bytes = bytes;
-    return module->record;
-}
-
 /* ---- watches */
 
 void tarn__tree_watch_begin(tarn__tree_watch *watch, tarn_module *module)
@@ -226,17 +249,51 @@ const char *tarn_module_path(const tarn_module *module)
     return module == NULL ? "" : module->path;
 }
 
-/* The module after m in the tree below top, parents before children; NULL after the last. */
-static tarn_module *next_below(const tarn_module *top, tarn_module *m)
+const char *tarn_module_name(const tarn_module *module)
+{
+    return module == NULL ? "" : module->name;
+}
+
+tarn_module *tarn_module_parent(const tarn_module *module)
+{
+    return module == NULL ? NULL : module->parent;
+}
+
+int tarn_module_child_count(const tarn_module *module)
+{
+    int n = 0;
+    if (module == NULL) return 0;
+    for (const tarn_module *c = module->first_child; c != NULL; c = c->next_sibling) n++;
+    return n;
+}
+
+tarn_module *tarn_module_child(const tarn_module *module, int i)
+{
+    if (module == NULL || i < 0) return NULL;
+    tarn_module *c = module->first_child;
+    while (c != NULL && i-- > 0) c = c->next_sibling;
+    return c;
+}
+
+tarn_module *tarn__next_module(const tarn_module *top, const tarn_module *m)
 {
     if (m->first_child != NULL) return m->first_child;
     while (m != top && m->next_sibling == NULL) m = m->parent;
     return m == top ? NULL : m->next_sibling;
 }
 
+void tarn_module_each(tarn_module *module, void (*visit)(void *context, tarn_module *module),
+                      void *context)
+{
+    if (visit == NULL) return;
+    for (tarn_module *m = module; m != NULL; m = tarn__next_module(module, m)) visit(context, m);
+}
+
+/* ---- mode */
+
 static void set_training(tarn_module *top, bool training)
 {
-    for (tarn_module *m = top; m != NULL; m = next_below(top, m))
+    for (tarn_module *m = top; m != NULL; m = tarn__next_module(top, m))
         m->training = training && !m->frozen;
 }
 
@@ -260,7 +317,7 @@ tarn_status tarn_module_freeze(tarn_module *module)
         if (m->tensor->requires_grad) (void)tarn_stop_grad(m->tensor);
         m->tensor->frozen = m->tensor->storage->read_only = true;
     }
-    for (tarn_module *m = module; m != NULL; m = next_below(module, m)) {
+    for (tarn_module *m = module; m != NULL; m = tarn__next_module(module, m)) {
         m->frozen = true;
         m->training = false;
     }

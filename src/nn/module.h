@@ -44,8 +44,7 @@ struct tarn_module {
     bool training;
     bool frozen;
 
-    void *record; /* owned: what a layer keeps for its users, record_bytes long, or NULL */
-    size_t record_bytes;
+    struct tarn__record *records; /* owned: what a layer keeps for its users, newest first */
 
     const char *name, *path; /* the last part of the path, and the whole */
     const char *label;       /* such as linear "l1": in whose name operations run */
@@ -63,6 +62,9 @@ void tarn__module_discard(tarn_module *module);
 
 /* Gives the module a zeroed record that ends with it. NULL with TARN_ENOMEM held. */
 void *tarn__module_record(tarn_module *module, size_t bytes);
+
+/* The module after m in the tree below top, parents before children; NULL after the last. */
+tarn_module *tarn__next_module(const tarn_module *top, const tarn_module *m);
 
 /* True if `module` is `top` or below it. */
 bool tarn__module_contains(const tarn_module *top, const tarn_module *module);

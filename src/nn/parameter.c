@@ -187,6 +187,29 @@ tarn_tensor *tarn_module_parameter(const tarn_module *module, int i)
     return p == NULL ? NULL : p->tensor;
 }
 
+/* The buffer after `member`; the first for NULL; NULL after the last. */
+static tarn__member *next_buffer(const tarn_module *module, const tarn__member *member)
+{
+    tarn__member *m = tarn__next_member(module, member);
+    while (m != NULL && !m->is_buffer) m = tarn__next_member(module, m);
+    return m;
+}
+
+int tarn_module_buffer_count(const tarn_module *module)
+{
+    int n = 0;
+    tarn__member *b = NULL;
+    while ((b = next_buffer(module, b)) != NULL) n++;
+    return n;
+}
+
+tarn_tensor *tarn_module_buffer(const tarn_module *module, int i)
+{
+    tarn__member *b = i < 0 ? NULL : next_buffer(module, NULL);
+    while (b != NULL && i-- > 0) b = next_buffer(module, b);
+    return b == NULL ? NULL : b->tensor;
+}
+
 /* True if the n bytes of `part` are the whole of `name`. */
 static bool is_name(const char *name, const char *part, size_t n)
 {

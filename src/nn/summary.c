@@ -10,14 +10,6 @@
 #include "nn/module.h"
 #include "ops/watch.h"
 
-/* The module after m in the tree of `top`, parents first; NULL after the last. */
-static const tarn_module *next_module(const tarn_module *top, const tarn_module *m)
-{
-    if (m->first_child != NULL) return m->first_child;
-    while (m != top && m->next_sibling == NULL) m = m->parent;
-    return m == top ? NULL : m->next_sibling;
-}
-
 /* ---- what comes out of each layer */
 
 typedef struct output {
@@ -60,11 +52,11 @@ static void note_output(void *context, const tarn_operation_event *event)
 static tarn_status take_rows(outputs *o, const tarn_module *top)
 {
     size_t n = 0;
-    for (const tarn_module *m = top; m != NULL; m = next_module(top, m)) n++;
+    for (const tarn_module *m = top; m != NULL; m = tarn__next_module(top, m)) n++;
     o->rows = tarn__records_alloc(o->tm->pool, n * sizeof(*o->rows));
     if (o->rows == NULL)
         return tarn__fail_memory(o->tm, "tarn_model_summary", n * sizeof(*o->rows));
-    for (const tarn_module *m = top; m != NULL; m = next_module(top, m))
+    for (const tarn_module *m = top; m != NULL; m = tarn__next_module(top, m))
         o->rows[o->n++] = (output){ .module = m };
     return TARN_OK;
 }
@@ -174,7 +166,7 @@ tarn_status tarn_model_summary(tarn_module *module, FILE *stream, const tarn_mod
     if (status == TARN_OK) {
         fprintf(stream, "%-28s %-18s %-18s %14s %12s\n", "layer", "kind", "output", "parameters",
                 "memory");
-        for (const tarn_module *m = module; m != NULL; m = next_module(module, m))
+        for (const tarn_module *m = module; m != NULL; m = tarn__next_module(module, m))
             print_row(m, module, &o, stream);
         print_sums(module, stream);
         if (ferror(stream)) status = TARN_EIO;
