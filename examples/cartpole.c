@@ -113,7 +113,8 @@ static void judge(const tries *t, float advantage[TIME][CARTS])
         }
     }
     const double deviation = sqrt(sum / (t->mean_length * CARTS)) + 1e-6;
-    for (int i = 0; i < STEPS; i++) advantage[0][i] /= (float)deviation;
+    for (int time = 0; time < TIME; time++)
+        for (int i = 0; i < CARTS; i++) advantage[time][i] /= (float)deviation;
 }
 
 /* Makes what was better more likely, and what was worse less so. */

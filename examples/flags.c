@@ -120,10 +120,11 @@ bool flags_parse(const char *program, const char *purpose, const flag *flags, si
 int flags_end(const char *program, tarn_manager *tm, const char *missed)
 {
     const bool written = fflush(stdout) == 0 && ferror(stdout) == 0;
-    const bool ok = tarn_ok(tm) && written && missed == NULL;
-    if (!tarn_ok(tm)) fprintf(stderr, "%s: %s\n", program, tarn_error_message(tm));
+    const bool failed = !tarn_ok(tm);
+    if (failed) fprintf(stderr, "%s: %s\n", program, tarn_error_message(tm));
     else if (!written) fprintf(stderr, "%s: the output cannot be written\n", program);
     else if (missed != NULL) fprintf(stderr, "%s: %s\n", program, missed);
-    tarn_manager_destroy(tm);
-    return ok ? 0 : 1;
+    const size_t held = tarn_manager_destroy(tm);
+    if (held > 0) fprintf(stderr, "%s: %zu tensors were never released\n", program, held);
+    return failed || !written || missed != NULL || held > 0 ? 1 : 0;
 }

@@ -31,8 +31,8 @@ bool flags_parse(const char *program, const char *purpose, const flag *flags, si
                  char **argv, int *status);
 
 /* How a program shall exit: 0, or 1 with a line on stderr if its manager holds an error or is not
- * there, the output could not be written, or `missed` says that the figure it was to reach was
- * not. Destroys the manager. */
+ * there, the output could not be written, a figure was `missed` (NULL: none was), or a tensor is
+ * still retained. Destroys the manager. */
 int flags_end(const char *program, tarn_manager *tm, const char *missed);
 
 #endif

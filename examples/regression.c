@@ -154,9 +154,9 @@ static const char *report(const ensemble *e, const float *held_x, const float *h
         *(fabs(a->x) <= measured ? &known : &unknown) += a->doubt;
     const double growth = unknown / known; /* both are halves of the columns */
     inside *= 100.0 / HELD_OUT;
-    printf("\n%.1f%% of %d points held out lie within 1.96 sigma, and where nothing was measured\n"
-           "doubt is %.1f times as large\n",
-           inside, HELD_OUT, growth);
+    printf(
+        "\n%.1f%% of points held out lie within 1.96 sigma; doubt outside is %.1f times as large\n",
+        inside, growth);
     if (!(inside >= 90 && inside <= 99)) return "the share inside is not between 90% and 99%";
     return growth >= 3 ? NULL : "doubt does not grow where nothing was measured";
 }
@@ -168,8 +168,8 @@ int main(int argc, char **argv)
     uint64_t seed = 1;
     int64_t steps = 800;
     const char *csv = NULL, *missed = NULL;
-    int status;
     bool check = false;
+    int status;
     const flag flags[] = {
         { "--steps", "training steps", 1, 1000000, .count = &steps },
         { "--seed", "of points and weights", .seed = &seed },
