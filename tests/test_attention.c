@@ -295,6 +295,15 @@ static void evaluation_keeps_the_output_alone(void **state)
     tarn_scope_end(scope);
 }
 
+/* Nothing grew since the last call; where every block comes from the system, that cannot be told.
+ */
+static void expect_steady(const check_fixture *f)
+{
+    const tarn_status status = tarn_expect_steady(f->tm);
+    if (check_is_plain(f->pool)) check_status(status, TARN_OK);
+    else tarn_clear_error(f->tm);
+}
+
 static void training_is_steady(void **state)
 {
     tarn_manager *tm = MANAGER(state);
@@ -310,7 +319,7 @@ static void training_is_steady(void **state)
         check_status(tarn_backward(tarn_mse(y, x)), TARN_OK);
         check_status(tarn_optimizer_step(sgd), TARN_OK);
         tarn_scope_end(scope);
-        if (step >= 2) check_status(tarn_expect_steady(tm), TARN_OK);
+        if (step >= 2) expect_steady(*state);
     }
 }
 

@@ -223,7 +223,8 @@ TARN_API tarn_batch_norm_layer tarn_batch_norm_create_with(tarn_module *parent, 
 /* x (B, channels, ...)  ->  the same shape. In training each call that succeeds, of a batch that is
  * not empty, moves the running statistics once:
  *     running = (1 - momentum) running + momentum batch,
- * the variance of the batch being the unbiased one here (n - 1 instead of n), as in PyTorch. */
+ * the variance of the batch being the unbiased one here (n - 1 instead of n), as in PyTorch. Where
+ * tarn_checkpoint computes the layer again they stay. */
 TARN_API tarn_tensor *tarn_batch_norm_forward(const tarn_batch_norm_layer *layer, tarn_tensor *x);
 
 /* ---- embedding */
