@@ -98,6 +98,29 @@ static void a_function_is_told_of_each(void **state)
     tarn_module_destroy(net);
 }
 
+/* Reads gradients as they are computed. */
+static void read_gradients(void *context, const tarn_operation_event *event)
+{
+    (void)context;
+    for (int i = 0; event->backward && i < event->n_operands; i++)
+        if (event->gradients[i] != NULL) (void)tarn_data(event->gradients[i]);
+}
+
+/* A leaf's gradient reads as zeros before its first part arrives: to look at that part must not
+ * write these zeros over it. */
+static void looking_leaves_gradients_alone(void **state)
+{
+    tarn_manager *tm = MANAGER(state);
+    tarn_tensor *x = LEAF(tm, 1, 2, 3);
+    check_status(tarn_check_finite(tm, true), TARN_OK);
+    check_status(tarn_on_operation(tm, read_gradients, NULL), TARN_OK);
+    for (int time = 0; time < 2; time++) {
+        check_status(tarn_backward(tarn_sum(tarn_square(x), TARN_ALL_AXES)), TARN_OK);
+        EXPECT(tarn_grad_of(x), 2, 4, 6);
+        check_status(tarn_zero_grad(x), TARN_OK);
+    }
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, check_setup, check_teardown)
@@ -106,6 +129,7 @@ int main(void)
         TEST(in_backward_too),
         TEST(layers_are_named),
         TEST(a_function_is_told_of_each),
+        TEST(looking_leaves_gradients_alone),
     };
     return cmocka_run_group_tests_name("watch", tests, NULL, NULL);
 }

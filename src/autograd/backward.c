@@ -134,11 +134,12 @@ static tarn_status run_node(const tarn__pass *p, tarn__node *node)
     }
     if (node->segment != NULL && status == TARN_OK) status = tarn__segment_backward(&call, node);
     else if (status == TARN_OK && wanted) status = run_backward(&call, node);
+    for (int i = 0; i < node->op->arity && status == TARN_OK; i++)
+        if (call.din[i] != NULL && node->in[i]->node == NULL) tarn__touch(call.din[i], true);
     if (status == TARN_OK && p->tm->watch != 0) status = tarn__watch_backward(&call, node->in);
     for (int i = 0; i < node->op->arity && status == TARN_OK; i++) {
         tarn_tensor *t = node->in[i];
         if (call.din[i] == NULL || t->node != NULL) continue;
-        tarn__touch(call.din[i], true);
         if (p->targets == NULL) t->grad_state = TARN__GRAD_ARRIVED;
         if (t->hooks == NULL || t->hooks->last_use != node) continue;
         t->hooks->last_use = NULL; /* once, if it is both operands */
