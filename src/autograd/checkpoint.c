@@ -201,7 +201,7 @@ tarn_status tarn__segment_backward(const tarn__call *call, const tarn__node *nod
 {
     tarn_manager *tm = call->manager;
     tarn__segment *s = node->segment;
-    tarn_tensor *leaves[TARN__MAX_OPERANDS];
+    tarn_tensor *leaves[TARN__MAX_OPERANDS] = { NULL };
     const tarn_scope scope = tarn_scope_begin(tm);
     const outside before = enter(tm, &s->draws, true);
     for (int i = 0; i < s->n; i++) leaves[i] = stand_in(node->in[i], call->din[i], call->add[i]);

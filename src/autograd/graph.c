@@ -27,9 +27,9 @@ static tarn_status composed(const tarn__call *call, const tarn__pass *outer, con
                             tarn_tensor **gradients)
 {
     tarn__call copy = *call;
-    tarn_tensor *aliases[TARN__MAX_OPERANDS], *arrived[TARN__MAX_OPERANDS] = { NULL };
+    tarn_tensor *aliases[TARN__MAX_OPERANDS] = { NULL }, *arrived[TARN__MAX_OPERANDS] = { NULL };
     tarn_list targets = { 0, aliases };
-    int operand[TARN__MAX_OPERANDS];
+    int operand[TARN__MAX_OPERANDS] = { 0 };
     for (int i = 0; i < node->op->arity; i++) {
         tarn_tensor *t = node->in[i];
         if (t == NULL || !t->requires_grad) continue;

@@ -86,7 +86,8 @@ static tarn_tensor *conv_transpose(const tarn__call *call, const tarn__conv *c, 
 {
     tarn_conv_options o = options_of(call->attr);
     const tarn__window *const axes[] = { &c->rows, &c->columns };
-    for (int first = 2 - call->attr->choice, i = 0; first + i < 2; i++) {
+    const int first = call->attr->choice == 1 ? 1 : 0;
+    for (int i = 0; first + i < 2; i++) {
         const tarn__window *a = axes[first + i];
         o.output_padding[i] =
             a->size + 2 * a->padding - tarn__window_reach(a) - 1 - (a->count - 1) * a->stride;
