@@ -116,6 +116,127 @@ static void test_no_rows(void **state)
     assert_int_equal(tarn_numel(x), 0);
 }
 
+/* ---- parts of the rows */
+
+/* The rows that a loader of a part serves in an epoch, sorted in. Asserts that none was seen. */
+static int64_t see_part(const data *d, tarn_loader_options o, bool seen[MAX_ROWS])
+{
+    int64_t order[MAX_ROWS];
+    o.batch_size = 4;
+    tarn_loader *loader = tarn_loader_create(d->x, d->y, &o);
+    assert_non_null(loader);
+    const int64_t n = run_epoch(loader, 4, order);
+    assert_int_equal(n, tarn_loader_rows(loader));
+    for (int64_t i = 0; i < n; i++) {
+        assert_false(seen[order[i]]);
+        seen[order[i]] = true;
+    }
+    tarn_loader_destroy(loader);
+    return n;
+}
+
+/* Two parts that meet at any fraction share nothing and leave nothing out, mixed or shuffled. */
+static void test_parts(void **state)
+{
+    check_fixture *f = *state;
+    for (int64_t rows = 0; rows < 24; rows += 1 + rows / 10) {
+        const data d = make_data(f->tm, rows);
+        for (int i = 1; i < 20; i++) {
+            bool seen[MAX_ROWS] = { false };
+            const double at = i / 20.0;
+            const bool mix = i % 2 == 0;
+            const int64_t a = see_part(
+                &d, (tarn_loader_options){ .to = at, .mix = mix, .shuffle = i % 3 == 0 }, seen);
+            const int64_t b =
+                see_part(&d, (tarn_loader_options){ .from = at, .mix = mix, .stream = 7 }, seen);
+            assert_int_equal(a, (int64_t)floor(at * (double)rows + 0.5));
+            assert_int_equal(a + b, rows);
+        }
+    }
+    check_no_error(f->tm);
+}
+
+static void test_folds(void **state)
+{
+    check_fixture *f = *state;
+    const data d = make_data(f->tm, 23);
+    for (int k = 2; k < 9; k++) {
+        bool validated[MAX_ROWS] = { false };
+        for (int i = 0; i < k; i++) {
+            bool seen[MAX_ROWS] = { false };
+            const double from = (double)i / k, to = (double)(i + 1) / k;
+            const tarn_loader_options train = { .from = to, .to = from, .mix = k > 4 };
+            const tarn_loader_options rest = { .from = from, .to = to, .mix = k > 4 };
+            const int64_t n = see_part(&d, rest, validated);
+            (void)see_part(&d, rest, seen);
+            assert_int_equal(see_part(&d, train, seen) + n, 23);
+        }
+        for (int i = 0; i < 23; i++) assert_true(validated[i]);
+    }
+    check_no_error(f->tm);
+}
+
+static void test_mixing(void **state)
+{
+    check_fixture *f = *state;
+    const data d = make_data(f->tm, 50);
+    int64_t a[MAX_ROWS], b[MAX_ROWS];
+    tarn_loader *mixed = tarn_loader_create(d.x, d.y, &(tarn_loader_options){ .mix = true });
+    tarn_loader *other =
+        tarn_loader_create(d.x, d.y, &(tarn_loader_options){ .mix = true, .stream = 3 });
+    assert_int_equal(run_epoch(mixed, 32, a), 50);
+    assert_int_equal(run_epoch(other, 32, b), 50);
+    check_permutation(a, 50);
+    assert_memory_equal(a, b, 50 * sizeof a[0]);
+    assert_int_equal(run_epoch(mixed, 32, b), 50); /* the same in each epoch */
+    assert_memory_equal(a, b, 50 * sizeof a[0]);
+    bool moved = false;
+    for (int i = 0; i < 50; i++) moved = moved || a[i] != i;
+    assert_true(moved);
+    check_no_error(f->tm);
+}
+
+static void test_parts_refused(void **state)
+{
+    check_fixture *f = *state;
+    const data d = make_data(f->tm, 5);
+    assert_null(tarn_loader_create(d.x, d.y, &(tarn_loader_options){ .from = -0.5 }));
+    check_error(f->tm, TARN_EARG,
+                "tarn_loader_create: rows from -0.5 to 1 of all; 0 to 1 is possible");
+    assert_null(tarn_loader_create(d.x, d.y, &(tarn_loader_options){ .to = NAN }));
+    check_error_part(f->tm, TARN_EARG, "0 to 1 is possible");
+    assert_null(tarn_loader_create(d.x, d.y, &(tarn_loader_options){ .from = 0.5, .to = 0.5 }));
+    check_error(f->tm, TARN_EARG, "tarn_loader_create: no rows from 0.5 to 0.5 of all");
+}
+
+static void test_rewind(void **state)
+{
+    check_fixture *f = *state;
+    const data d = make_data(f->tm, 9);
+    int64_t a[MAX_ROWS], b[MAX_ROWS];
+    const tarn_loader_options o = { .batch_size = 4, .shuffle = true };
+    tarn_loader *loader = tarn_loader_create(d.x, d.y, &o);
+    tarn_loader_rewind(loader);
+    assert_int_equal(run_epoch(loader, 4, a), 9);
+    assert_int_equal(tarn_loader_epoch(loader), 0);
+    tarn_loader_rewind(loader); /* between two epochs */
+    assert_true(tarn_loader_next(loader, NULL, NULL));
+    assert_int_equal(tarn_loader_epoch(loader), 1);
+    tarn_loader_rewind(loader);
+    assert_int_equal(run_epoch(loader, 4, a), 9);
+    assert_int_equal(tarn_loader_epoch(loader), 1);
+    assert_int_equal(tarn_loader_seek(loader, 1), TARN_OK);
+    for (int i = 0; i < 3; i++) assert_true(tarn_loader_next(loader, NULL, NULL));
+    tarn_loader_rewind(loader); /* after the last batch, before the end was told */
+    assert_true(tarn_loader_next(loader, NULL, NULL));
+    assert_int_equal(tarn_loader_epoch(loader), 2);
+    assert_int_equal(tarn_loader_seek(loader, 1), TARN_OK);
+    assert_int_equal(run_epoch(loader, 4, b), 9);
+    assert_memory_equal(a, b, 9 * sizeof a[0]);
+    tarn_loader_rewind(NULL);
+    check_no_error(f->tm);
+}
+
 /* ---- order */
 
 static bool same_order(const int64_t *a, const int64_t *b, int64_t n)
@@ -475,6 +596,11 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, check_setup, check_teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_every_row_once),
+        TEST(test_parts),
+        TEST(test_folds),
+        TEST(test_mixing),
+        TEST(test_parts_refused),
+        TEST(test_rewind),
         TEST(test_drop_last),
         TEST(test_no_rows),
         TEST(test_shuffle),

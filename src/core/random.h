@@ -28,7 +28,8 @@ enum {
     TARN__RANDOM_DROPOUT,
     TARN__RANDOM_INIT,
     TARN__RANDOM_SHUFFLE,
-    TARN__RANDOM_CHECK
+    TARN__RANDOM_CHECK,
+    TARN__RANDOM_MIX
 };
 
 /* y[i] uniform in [low, high), or normal; element i depends on key and i alone. The float forms

@@ -3,15 +3,14 @@
  *
  * A loader has one or two streams of rows: inputs and targets. Each has one batch, whose storage
  * has room for a full batch and is filled again and again while nobody else holds it. */
+#include "nn/loader.h"
+
 #include <math.h>
 #include <string.h>
 
-#include <tarn/data.h>
-
 #include "core/assert.h"
 #include "core/manager.h"
-#include "core/random.h"
-#include "core/size.h"
+#include "nn/loader_rows.h"
 #include "ops/op.h"
 
 #define TARN_KERNELS "nn/loader.inc"
@@ -28,11 +27,10 @@ struct tarn_loader {
     tarn__object object;
     tarn_loader_options options; /* with the defaults filled in */
     stream inputs, targets;
-    int64_t rows, n_batches;
+    tarn__rows rows;
+    int64_t n_batches;
     int64_t epoch, batch; /* the running epoch, and the number of its next batch */
     bool at_end;          /* the epoch's end was told: the next call begins another */
-    int64_t *order;       /* owned: (rows), or NULL without shuffling */
-    bool ordered;         /* order is that of the running epoch */
 };
 
 /* ---- creation */
@@ -44,9 +42,7 @@ static void destroy_loader(tarn__object *object)
                              loader->targets.batch };
     for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++)
         if (owned[i] != NULL) tarn__tensor_end(owned[i], TARN__ENDED_BY_OWNER);
-    if (loader->order != NULL)
-        tarn__records_free(object->manager->pool, loader->order,
-                           (size_t)loader->rows * sizeof *loader->order);
+    tarn__rows_end(&loader->rows, object->manager);
     tarn__object_free(object);
 }
 
@@ -82,7 +78,7 @@ static tarn_status check_options(tarn_manager *tm, const tarn_loader_options *o)
     if (!isfinite(o->scale) || !isfinite(o->shift))
         return tarn__fail(tm, TARN_EARG, "tarn_loader_create: scale %g and shift %g", o->scale,
                           o->shift);
-    return TARN_OK;
+    return tarn__rows_check(tm, o);
 }
 
 /* The rows of t without gaps: a view where they lie so, which keeps their storage, else a copy. */
@@ -120,23 +116,13 @@ static bool open_stream(stream *s, tarn_tensor *t, int64_t capacity, tarn_dtype 
     return s->source != NULL;
 }
 
-static bool take_order(tarn_loader *loader)
-{
-    tarn_manager *tm = loader->object.manager;
-    size_t bytes;
-    if (!loader->options.shuffle || loader->rows == 0) return true;
-    if (!tarn__size_mul((size_t)loader->rows, sizeof *loader->order, &bytes)) bytes = SIZE_MAX;
-    loader->order = tarn__records_alloc(tm->pool, bytes);
-    if (loader->order == NULL) (void)tarn__fail_memory(tm, "tarn_loader_create", bytes);
-    return loader->order != NULL;
-}
-
 tarn_loader *tarn_loader_create(tarn_tensor *inputs, tarn_tensor *targets,
                                 const tarn_loader_options *options)
 {
     tarn_loader_options o = options == NULL ? (tarn_loader_options){ 0 } : *options;
     if (o.batch_size == 0) o.batch_size = 32;
     if (o.scale == 0) o.scale = 1;
+    if (o.to == 0) o.to = 1;
     if (inputs == NULL) {
         if (targets != NULL)
             (void)tarn__fail(targets->manager, TARN_EARG, "tarn_loader_create: inputs are NULL");
@@ -147,15 +133,13 @@ tarn_loader *tarn_loader_create(tarn_tensor *inputs, tarn_tensor *targets,
 
     tarn_loader *loader = tarn__object_new(tm, sizeof *loader, destroy_loader);
     if (loader == NULL) return NULL;
-    const int64_t rows = inputs->layout.dims[0];
-    const int64_t capacity = rows < o.batch_size ? rows : o.batch_size;
+    const bool chosen = tarn__rows_begin(&loader->rows, tm, &o, inputs->layout.dims[0]);
+    const int64_t n = loader->rows.n, capacity = n < o.batch_size ? n : o.batch_size;
     loader->options = o;
-    loader->rows = rows;
-    loader->n_batches = rows / o.batch_size + (rows % o.batch_size != 0 && !o.drop_last);
-    if (!open_stream(&loader->inputs, inputs, capacity, o.dtype, o.flatten) ||
+    loader->n_batches = n / o.batch_size + (n % o.batch_size != 0 && !o.drop_last);
+    if (!chosen || !open_stream(&loader->inputs, inputs, capacity, o.dtype, o.flatten) ||
         (targets != NULL && !open_stream(&loader->targets, targets, capacity,
-                                         (tarn_dtype)targets->layout.dtype, false)) ||
-        !take_order(loader)) {
+                                         (tarn_dtype)targets->layout.dtype, false))) {
         destroy_loader(&loader->object);
         return NULL;
     }
@@ -168,25 +152,6 @@ void tarn_loader_destroy(tarn_loader *loader)
 }
 
 /* ---- batches */
-
-/* The order of the running epoch, by Fisher and Yates. It is a function of seed, stream and epoch
- * alone, so that training can be taken up again at any epoch. */
-static void shuffle(tarn_loader *loader)
-{
-    const uint64_t seed = loader->object.manager->seed;
-    const uint64_t purpose = tarn__random_key(seed, TARN__RANDOM_SHUFFLE);
-    const uint64_t place = tarn__random_key(purpose, loader->options.stream);
-    const uint64_t key = tarn__random_key(place, (uint64_t)loader->epoch);
-    int64_t *order = loader->order;
-    for (int64_t i = 0; i < loader->rows; i++) order[i] = i;
-    for (int64_t i = loader->rows - 1; i > 0; i--) {
-        const int64_t j = (int64_t)tarn__random_below((uint64_t)i + 1, key, (uint64_t)i);
-        const int64_t row = order[i];
-        order[i] = order[j];
-        order[j] = row;
-    }
-    loader->ordered = true;
-}
 
 /* A batch that was made a leaf counts as held, too: the next one is to be a constant again. */
 static bool held_by_others(const tarn_tensor *t)
@@ -218,7 +183,7 @@ static bool ready_batch(stream *s, tarn_manager *tm, int64_t n)
 /* Row i of the batch whose rows begin at place `first` of the order. */
 static const void *source_row(const tarn_loader *loader, const stream *s, int64_t first, int64_t i)
 {
-    const int64_t row = loader->order == NULL ? first + i : loader->order[first + i];
+    const int64_t row = tarn__rows_at(&loader->rows, first + i);
     const size_t bytes = s->row * tarn_dtype_size((tarn_dtype)s->source->layout.dtype);
     return (const char *)s->source->data + (size_t)row * bytes;
 }
@@ -248,7 +213,7 @@ static bool has_batch(tarn_loader *loader)
     if (loader->at_end) {
         if (loader->epoch < INT64_MAX) loader->epoch++;
         loader->batch = 0;
-        loader->ordered = false;
+        loader->rows.ordered = false;
     }
     loader->at_end = loader->batch >= loader->n_batches;
     return !loader->at_end;
@@ -260,11 +225,11 @@ static bool next_batch(tarn_loader *loader, tarn_tensor **input, tarn_tensor **t
     tarn_manager *tm = loader->object.manager;
     const bool wants_target = target != NULL && loader->targets.source != NULL;
     const int64_t size = loader->options.batch_size, first = loader->batch * size;
-    const int64_t n = loader->rows - first < size ? loader->rows - first : size;
+    const int64_t left = loader->rows.n - first, n = left < size ? left : size;
     if (!ready_batch(&loader->inputs, tm, n)) return false;
     if (wants_target && !ready_batch(&loader->targets, tm, n)) return false;
 
-    if (loader->order != NULL && !loader->ordered) shuffle(loader);
+    tarn__rows_order(&loader->rows, tm, loader->options.stream, loader->epoch);
     fill(loader, &loader->inputs, first, loader->options.shift, loader->options.scale);
     if (wants_target) fill(loader, &loader->targets, first, 0, 1);
     loader->batch++;
@@ -291,7 +256,7 @@ int64_t tarn_loader_batches(const tarn_loader *loader)
     return loader == NULL ? 0 : loader->n_batches;
 }
 
-int64_t tarn_loader_rows(const tarn_loader *loader) { return loader == NULL ? 0 : loader->rows; }
+int64_t tarn_loader_rows(const tarn_loader *loader) { return loader == NULL ? 0 : loader->rows.n; }
 
 int64_t tarn_loader_epoch(const tarn_loader *loader) { return loader == NULL ? 0 : loader->epoch; }
 
@@ -304,6 +269,15 @@ tarn_status tarn_loader_seek(tarn_loader *loader, int64_t epoch)
     loader->epoch = epoch;
     loader->batch = 0;
     loader->at_end = false;
-    loader->ordered = false;
+    loader->rows.ordered = false;
     return TARN_OK;
 }
+
+void tarn_loader_rewind(tarn_loader *loader)
+{
+    if (loader == NULL) return;
+    if (loader->batch >= loader->n_batches) loader->at_end = true;
+    else loader->batch = 0;
+}
+
+tarn_manager *tarn__loader_manager(const tarn_loader *loader) { return loader->object.manager; }
