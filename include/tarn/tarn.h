@@ -25,6 +25,7 @@
 #include "tarn/dtype.h"
 #include "tarn/ema.h"
 #include "tarn/export.h"
+#include "tarn/fit.h"
 #include "tarn/functional.h"
 #include "tarn/io.h"
 #include "tarn/layers.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * ema.c - exponential moving averages of weights. Applying them exchanges bytes, so that weights
  * and averages stay where they are: nothing that points to them needs to know. */
-#include <tarn/ema.h>
+#include "nn/ema.h"
 
 #include <string.h>
 
@@ -158,7 +158,7 @@ static void exchange_bytes(unsigned char *a, unsigned char *b, size_t n)
     }
 }
 
-static tarn_status exchange(tarn_ema *ema)
+tarn_status tarn__ema_exchange(tarn_ema *ema)
 {
     for (size_t i = 0; i < ema->n; i++) {
         char text[TARN__DESCRIPTION_BYTES];
@@ -182,7 +182,7 @@ tarn_status tarn_ema_apply(tarn_ema *ema)
 {
     if (ema == NULL) return TARN_EARG;
     const tarn_status status = check_state(ema, false, "the averages are applied already");
-    return status == TARN_OK ? exchange(ema) : status;
+    return status == TARN_OK ? tarn__ema_exchange(ema) : status;
 }
 
 tarn_status tarn_ema_restore(tarn_ema *ema)
@@ -190,7 +190,9 @@ tarn_status tarn_ema_restore(tarn_ema *ema)
     if (ema == NULL) return TARN_EARG;
     const tarn_status status =
         check_state(ema, true, "the averages are not applied: there is nothing to restore");
-    return status == TARN_OK ? exchange(ema) : status;
+    return status == TARN_OK ? tarn__ema_exchange(ema) : status;
 }
 
 bool tarn_ema_is_applied(const tarn_ema *ema) { return ema != NULL && ema->applied; }
+
+const tarn_module *tarn__ema_root(const tarn_ema *ema) { return ema->watch.root; }
