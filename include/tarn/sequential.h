@@ -4,17 +4,18 @@
  *   tarn_sequential net = tarn_sequential_create(root, "net");
  *   const tarn_conv_layer_options same = { .kernel = { 3, 3 }, .conv = { .padding = { 1, 1 } } };
  *
- *   tarn_sequential_add_conv2d(&net, 1, 16, &same);       "net.0.weight" (16, 1, 3, 3),
- * "net.0.bias" tarn_sequential_add_batch_norm(&net, 16, NULL);       "net.1.weight",
- * "net.1.running_mean", ... tarn_sequential_add_activation(&net, TARN_RELU);
+ *   tarn_sequential_add_conv2d(&net, 1, 16, &same);
+ *   tarn_sequential_add_batch_norm(&net, 16, NULL);
+ *   tarn_sequential_add_activation(&net, TARN_RELU);
  *   tarn_sequential_add_pooling(&net, TARN_MAX_POOLING, TARN_SHAPE(2, 2), NULL);
  *   tarn_sequential_add_flatten(&net);
  *   tarn_sequential_add_dropout(&net, 0.5);
- *   tarn_sequential_add_linear(&net, 16 * 14 * 14, 10, NULL);             "net.6.weight",
- * "net.6.bias"
+ *   tarn_sequential_add_linear(&net, 16 * 14 * 14, 10, NULL);
  *
- *   tarn_tensor *logits = tarn_sequential_forward(&net, images);         (B, 1, 28, 28)  ->  (B,
- * 10)
+ *   tarn_tensor *logits = tarn_sequential_forward(&net, images);
+ *
+ * for images (B, 1, 28, 28) and logits (B, 10), with parameters "net.0.weight" (16, 1, 3, 3),
+ * "net.0.bias", "net.1.weight" and so on up to "net.6.bias".
  *
  * Each step is a module inside the chain's, named by its number from 0 on, as in PyTorch; messages
  * of what goes wrong in it begin with that name. Like all layers, chains are plain structures that
