@@ -198,6 +198,36 @@ static void every_layer_can_be_a_step(void **state)
     check_no_error(f->tm);
 }
 
+static void sequences_can_be_steps(void **state)
+{
+    check_fixture *f = *state;
+    tarn_module *root = tarn_module_create(f->tm);
+    tarn_sequential s = tarn_sequential_create(root, "net");
+    tarn_sequential_add_embedding(&s, 20, 8, NULL);
+    const tarn_attention attention =
+        tarn_sequential_add_attention(&s, 8, 2, &(tarn_attention_options){ .causal = true });
+    const tarn_rnn rnn = tarn_sequential_add_rnn(
+        &s, 8, 5, &(tarn_rnn_options){ .kind = TARN_GRU, .bidirectional = true });
+    assert_ptr_equal(tarn_module_find(root, "net.1.q.weight"), attention.q.weight);
+    assert_ptr_equal(tarn_module_find(root, "net.2.weight_ih_l0"), rnn.weights[0].weight_ih);
+    const tarn_embedding_layer *embedding = s.steps->first->layer;
+
+    tarn_tensor *words = tarn_cast(tarn_arange(f->tm, TARN_F32, 0, 12, 1), TARN_I32);
+    words = tarn_reshape(words, TARN_SHAPE(2, 6));
+    tarn_tensor *y = tarn_sequential_forward(&s, words);
+    expect_shape(y, TARN_SHAPE(2, 6, 10));
+    tarn_tensor *x =
+        tarn_attention_forward(&attention, tarn_embedding_forward(embedding, words), NULL);
+    const tarn_rnn_state zeros = { .h = NULL };
+    expect_same(y, tarn_rnn_forward(&rnn, x, zeros).y);
+    check_no_error(f->tm);
+    assert_null(tarn_sequential_add_attention(&s, 8, 3, NULL).module);
+    check_error_part(f->tm, TARN_ESHAPE, "net.3");
+    assert_null(tarn_sequential_add_rnn(&s, 0, 3, NULL).module);
+    check_error_part(f->tm, TARN_ESHAPE, "net.3");
+    assert_int_equal(s.steps->n, 3);
+}
+
 static void modes_reach_every_step(void **state)
 {
     check_fixture *f = *state;
@@ -469,6 +499,7 @@ int main(void)
         TEST(names_are_numbers),
         TEST(without_steps_x_passes_through),
         TEST(every_layer_can_be_a_step),
+        TEST(sequences_can_be_steps),
         TEST(modes_reach_every_step),
         TEST(chains_nest),
         TEST(a_step_of_ones_own),

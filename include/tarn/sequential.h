@@ -38,6 +38,7 @@
 #include "tarn/layers.h"
 #include "tarn/module.h"
 #include "tarn/ops.h"
+#include "tarn/sequence.h"
 #include "tarn/tensor.h"
 
 TARN_BEGIN_DECLS
@@ -105,6 +106,16 @@ TARN_API tarn_batch_norm_layer tarn_sequential_add_batch_norm(tarn_sequential *c
 TARN_API tarn_embedding_layer tarn_sequential_add_embedding(tarn_sequential *chain, int64_t count,
                                                             int64_t size,
                                                             const tarn_embedding_options *options);
+
+/* Self-attention without a mask: x (..., L, size)  ->  the same shape. */
+TARN_API tarn_attention tarn_sequential_add_attention(tarn_sequential *chain, int64_t size,
+                                                      int64_t heads,
+                                                      const tarn_attention_options *options);
+
+/* Recurrence from zeros, of the kind that the options say: x (B, T, in)  ->  the outputs at every
+ * time, (B, T, directions hidden). */
+TARN_API tarn_rnn tarn_sequential_add_rnn(tarn_sequential *chain, int64_t in, int64_t hidden,
+                                          const tarn_rnn_options *options);
 
 /* x  ->  the same shape. */
 TARN_API tarn_dropout_layer tarn_sequential_add_dropout(tarn_sequential *chain, double p);

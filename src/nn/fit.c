@@ -14,8 +14,9 @@
 static tarn_status take_modes(tarn__fit *f)
 {
     size_t bytes = SIZE_MAX;
-    for (const tarn_module *m = f->module; m != NULL; m = tarn__next_module(f->module, m))
-        f->n_modules++;
+    const tarn_module *m = f->module;
+    do f->n_modules++;
+    while ((m = tarn__next_module(f->module, m)) != NULL);
     if (tarn__size_mul(f->n_modules, 2 * sizeof *f->modes, &bytes))
         f->modes = tarn__records_alloc(f->tm->pool, bytes);
     if (f->modes == NULL) return tarn__fail_memory(f->tm, "tarn_fit", bytes);

@@ -180,6 +180,41 @@ tarn_embedding_layer tarn_sequential_add_embedding(tarn_sequential *chain, int64
                                                                                         : nothing;
 }
 
+/* ---- sequences */
+
+static tarn_tensor *attention_forward(void *layer, tarn_tensor *x)
+{
+    return tarn_attention_forward(layer, x, NULL);
+}
+
+tarn_attention tarn_sequential_add_attention(tarn_sequential *chain, int64_t size, int64_t heads,
+                                             const tarn_attention_options *options)
+{
+    const tarn_attention nothing = { .module = NULL };
+    char name[TARN__NAME_BYTES];
+    if (!tarn__next_step(chain, name)) return nothing;
+    const tarn_attention layer =
+        tarn_attention_create_with(chain->module, name, size, heads, options);
+    return tarn__add_step(chain, layer.module, attention_forward, &layer, sizeof layer) ? layer
+                                                                                        : nothing;
+}
+
+static tarn_tensor *rnn_forward(void *layer, tarn_tensor *x)
+{
+    const tarn_rnn_state zeros = { .h = NULL };
+    return tarn_rnn_forward(layer, x, zeros).y;
+}
+
+tarn_rnn tarn_sequential_add_rnn(tarn_sequential *chain, int64_t in, int64_t hidden,
+                                 const tarn_rnn_options *options)
+{
+    const tarn_rnn nothing = { .module = NULL };
+    char name[TARN__NAME_BYTES];
+    if (!tarn__next_step(chain, name)) return nothing;
+    const tarn_rnn layer = tarn_rnn_create_with(chain->module, name, in, hidden, options);
+    return tarn__add_step(chain, layer.module, rnn_forward, &layer, sizeof layer) ? layer : nothing;
+}
+
 /* ---- dropout */
 
 static tarn_tensor *dropout_forward(void *layer, tarn_tensor *x)
