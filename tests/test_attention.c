@@ -123,17 +123,17 @@ static void wrong_operands(void **state)
                 *b = tarn_ones(tm, TARN_F32, TARN_SHAPE(2, 5, 4)),
                 *c = tarn_ones(tm, TARN_F32, TARN_SHAPE(3, 4));
     REFUSES(tarn_sdpa(a, b, a, NULL), TARN_ESHAPE,
-            "sdpa: q [2,3,4], k [2,5,4], v [2,3,4]; q (..., L, E), k (..., S, E), v (..., S, V) "
-            "are needed");
+            "sdpa: q [2,3,4], k [2,5,4], v [2,3,4]: k and v differ in their numbers of rows; q "
+            "(..., L, E), k (..., S, E), v (..., S, V) are needed");
     REFUSES(tarn_sdpa(a, c, c, NULL), TARN_ESHAPE,
-            "sdpa: q [2,3,4], k [3,4], v [3,4]; q (..., L, E), k (..., S, E), v (..., S, V) are "
-            "needed");
+            "sdpa: q [2,3,4], k [3,4], v [3,4]: all need as many axes; q (..., L, E), k (..., S, "
+            "E), v (..., S, V) are needed");
     REFUSES(tarn_sdpa(a, b, b, &(tarn_sdpa_options){ .mask = c }), TARN_ESHAPE,
             "sdpa: mask [3,4] does not broadcast to the scores [2,3,5]");
     REFUSES(tarn_sdpa(a, b, b, &(tarn_sdpa_options){ .mask = tarn_cast(c, TARN_F64) }), TARN_EDTYPE,
-            "sdpa: mask is float64; uint8 or float32 is needed");
+            "sdpa: mask is float64; uint8 or float32 is needed (tarn_cast converts)");
     REFUSES(tarn_sdpa(a, b, b, &(tarn_sdpa_options){ .mask = tarn_cast(c, TARN_I64) }), TARN_EDTYPE,
-            "sdpa: mask is int64; uint8 or float32 is needed");
+            "sdpa: mask is int64; uint8 or float32 is needed (tarn_cast converts)");
     REFUSES(tarn_sdpa(a, b, b, &(tarn_sdpa_options){ .scale = NAN }), TARN_EARG,
             "sdpa: scale is nan; a finite number is needed");
 }
@@ -257,7 +257,8 @@ static void refused_layers_and_inputs(void **state)
     tarn_module *root = tarn_module_create(tm);
     const size_t blocks = tarn_pool_get_stats(f->pool).live_blocks;
     REFUSES(tarn_attention_create(root, "a", 6, 4).module, TARN_ESHAPE,
-            "attention \"a\": 4 heads of vectors of 6 elements, memory of 6");
+            "attention \"a\": 4 heads of vectors of 6 elements, memory of 6; size must be a "
+            "multiple of heads");
     for (uint64_t n = 1; n <= 8; n++) {
         check_fail_acquisition(f->pool, n);
         assert_null(tarn_attention_create(root, "a", 500, 4).module);
@@ -276,8 +277,9 @@ static void refused_layers_and_inputs(void **state)
     REFUSES(tarn_attention_forward(&a, tarn_ones(tm, TARN_F32, TARN_SHAPE(4)), NULL), TARN_ESHAPE,
             "attention \"a\": x [4]; a sequence of vectors is needed: 2 to 7 axes");
     REFUSES(tarn_attention_cross_forward(&a, x, other, NULL), TARN_ESHAPE,
-            "attention \"a\": q [2,2,3,2], k [3,2,3,2], v [3,2,3,2]; q (..., L, E), k (..., S, E), "
-            "v (..., S, V) are needed");
+            "attention \"a\": q [2,2,3,2], k [3,2,3,2], v [3,2,3,2]: the axes before the last two "
+            "differ (tarn_expand repeats without a copy); q (..., L, E), k (..., S, E), v (..., S, "
+            "V) are needed");
     assert_null(tarn_attention_forward(&a, tarn_ones(tm, TARN_F32, TARN_SHAPE(2, 5)), NULL));
     check_error_part(tm, TARN_ESHAPE, "linear \"a.q\": ");
 }

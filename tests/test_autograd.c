@@ -285,8 +285,9 @@ static void gradients_are_empty_arrived_or_consumed(void **state)
     EXPECT_GRAD(p, 0, 0);
     check_status(tarn_optimizer_step(opt), TARN_ESTATE);
     check_error(tm, TARN_ESTATE,
-                "sgd: no parameter has received a gradient since the last step: was "
-                "tarn_backward called?");
+                "sgd: no parameter has received a gradient since the last step: was tarn_backward "
+                "called, of a loss that they lead to? (An optimiser trains the parameters that its "
+                "module had when it was made.)");
 }
 
 /* ---- second passes */
@@ -319,10 +320,10 @@ static void a_second_pass_is_refused(void **state)
     backward(loss);
     const size_t live = live_blocks(tm);
     check_status(tarn_backward(loss), TARN_ESTATE);
-    check_error(
-        tm, TARN_ESTATE,
-        "tarn_backward: the operations that computed \"loss\" [] were released by an earlier "
-        "pass: set keep_graph in that pass, or add the losses before one pass");
+    check_error(tm, TARN_ESTATE,
+                "tarn_backward: the operations that computed tensor \"loss\" [] were released by "
+                "an earlier pass: set keep_graph in that pass, add the losses before one pass, or "
+                "cut off what the earlier one computed (tarn_detach)");
     EXPECT_GRAD(x, 2, 4);
     EXPECT(loss, 5);
     assert_int_equal(live_blocks(tm), live);
@@ -345,10 +346,10 @@ static void two_losses_on_a_trunk(void **state)
             continue;
         }
         check_status(tarn_backward(b), TARN_ESTATE);
-        check_error(
-            tm, TARN_ESTATE,
-            "tarn_backward: the operations that computed [2] were released by an earlier pass: "
-            "set keep_graph in that pass, or add the losses before one pass");
+        check_error(tm, TARN_ESTATE,
+                    "tarn_backward: the operations that computed tensor [2] were released by an "
+                    "earlier pass: set keep_graph in that pass, add the losses before one pass, or "
+                    "cut off what the earlier one computed (tarn_detach)");
         assert_false(tarn_has_grad(z));
     }
     tarn_tensor *x = LEAF(tm, 1, 2);
@@ -373,10 +374,10 @@ static void two_losses_that_left_their_scope(void **state)
     backward(a);
     EXPECT_GRAD(x, 2, 4);
     check_status(tarn_backward(b), TARN_ESTATE);
-    check_error(
-        tm, TARN_ESTATE,
-        "tarn_backward: the operations that computed [2] were released by an earlier pass: set "
-        "keep_graph in that pass, or add the losses before one pass");
+    check_error(tm, TARN_ESTATE,
+                "tarn_backward: the operations that computed tensor [2] were released by an "
+                "earlier pass: set keep_graph in that pass, add the losses before one pass, or cut "
+                "off what the earlier one computed (tarn_detach)");
     EXPECT_GRAD(x, 2, 4);
 }
 
@@ -475,7 +476,8 @@ static void no_grad_records_nothing(void **state)
     check_status(tarn_backward(y), TARN_ESTATE);
     check_error(tm, TARN_ESTATE,
                 "tarn_backward: nothing that requires a gradient leads to the loss []: its "
-                "operands were constants, detached, or used inside TARN_NO_GRAD");
+                "operands were constants, detached, frozen, or used inside TARN_NO_GRAD "
+                "(tarn_require_grad makes a leaf of a tensor)");
     tarn_tensor *z = total(tarn_mul(x, tarn_detach(x)));
     {
         TARN_NO_GRAD(tm);
@@ -497,8 +499,9 @@ static void frozen_leaves_get_nothing(void **state)
     backward(total(tarn_mul(x, w)));
     EXPECT_GRAD(x, 5, 7);
     assert_null(tarn_grad_of(w));
-    check_error(tm, TARN_ESTATE,
-                "tarn_grad: [2] requires no gradient: tarn_require_grad before the forward pass");
+    check_error(
+        tm, TARN_ESTATE,
+        "tarn_grad_of: [2] requires no gradient: tarn_require_grad before the forward pass");
     check_status(tarn_zero_grad(w), TARN_ESTATE);
     check_error(
         tm, TARN_ESTATE,
@@ -550,7 +553,8 @@ static void what_cannot_be_a_leaf(void **state)
                 "for a leaf with its values");
     check_status(tarn_stop_grad(y), TARN_ESTATE);
     check_error(tm, TARN_ESTATE,
-                "tarn_stop_grad: [2] was computed by an operation: only leaves have a gradient");
+                "tarn_stop_grad: [2] was computed by an operation: only leaves keep a gradient "
+                "(tarn_grad and tarn_on_gradient give those of others)");
     assert_null(tarn_grad_of(y));
     tarn_clear_error(tm);
     assert_null(tarn_require_grad(NULL));
@@ -577,7 +581,8 @@ static void a_loss_that_is_a_leaf(void **state)
     check_status(tarn_backward(constant), TARN_ESTATE);
     check_error(tm, TARN_ESTATE,
                 "tarn_backward: nothing that requires a gradient leads to the loss \"c\" [1]: its "
-                "operands were constants, detached, or used inside TARN_NO_GRAD");
+                "operands were constants, detached, frozen, or used inside TARN_NO_GRAD "
+                "(tarn_require_grad makes a leaf of a tensor)");
 }
 
 /* ---- what backward ends and what stays */
@@ -611,7 +616,7 @@ static void backward_ends_intermediates(void **state)
                 "tarn_keep before, or read it before");
     assert_null(tarn_add(x, h));
     check_error(tm, TARN_ESTALE,
-                "add: tensor \"hidden\" [2] was given back by tarn_backward: keep it with "
+                "add: b: tensor \"hidden\" [2] was given back by tarn_backward: keep it with "
                 "tarn_keep before, or read it before");
     double two[2];
     check_status(tarn_copy_to(h, two, sizeof two), TARN_ESTALE);
@@ -636,10 +641,10 @@ static void a_kept_tensor_goes_no_further_back(void **state)
     backward(total(kept));
     tarn_tensor *more = total(tarn_square(kept));
     check_status(tarn_backward(more), TARN_ESTATE);
-    check_error(
-        tm, TARN_ESTATE,
-        "tarn_backward: the operations that computed [2] were released by an earlier pass: set "
-        "keep_graph in that pass, or add the losses before one pass");
+    check_error(tm, TARN_ESTATE,
+                "tarn_backward: the operations that computed tensor [2] were released by an "
+                "earlier pass: set keep_graph in that pass, add the losses before one pass, or cut "
+                "off what the earlier one computed (tarn_detach)");
     tarn_tensor *leaf = tarn_require_grad(tarn_detach(kept));
     backward(total(tarn_mul_scalar(leaf, 3)));
     EXPECT_GRAD(leaf, 3, 3);

@@ -173,7 +173,8 @@ static void wrong_operands(void **state)
     tarn_tensor *z = tarn_zeros(tm, TARN_F64, TARN_SHAPE(3));
     tarn_tensor *c = tarn_zeros(tm, TARN_U8, TARN_SHAPE(2, 3));
     REFUSES(tarn_less(x, y), TARN_ESHAPE,
-            "less: a [2,3], b [4]: sizes 3 and 4 of the last axis do not broadcast");
+            "less: a [2,3], b [4]: sizes 3 and 4 of the last axis do not broadcast; they must be "
+            "equal, or one of them 1");
     REFUSES(tarn_equal(x, z), TARN_EDTYPE,
             "equal: a is float32, b is float64; one type is needed (tarn_cast converts)");
     REFUSES(tarn_where(c, x, z), TARN_EDTYPE,
@@ -182,9 +183,11 @@ static void wrong_operands(void **state)
             "where: condition is float32; uint8, int32 or int64 is needed (comparisons give "
             "uint8)");
     REFUSES(tarn_where(c, x, y), TARN_ESHAPE,
-            "where: condition [2,3], b [4]: sizes 3 and 4 of the last axis do not broadcast");
+            "where: condition [2,3], b [4]: sizes 3 and 4 of the last axis do not broadcast; they "
+            "must be equal, or one of them 1");
     REFUSES(tarn_where(tarn_slice(c, 1, 0, 1), x, y), TARN_ESHAPE,
-            "where: a [2,3], b [4]: sizes 3 and 4 of the last axis do not broadcast");
+            "where: a [2,3], b [4]: sizes 3 and 4 of the last axis do not broadcast; they must be "
+            "equal, or one of them 1");
     REFUSES(tarn_where(c, NULL, y), TARN_EARG,
             "where: operand a is NULL, but no call before failed: was it ever made?");
     REFUSES(tarn_masked_fill(x, z, 0), TARN_EDTYPE,

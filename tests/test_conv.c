@@ -324,13 +324,14 @@ static void shapes_that_do_not_fit(void **state)
     tarn_tensor *dy = tarn_zeros(tm, TARN_F32, TARN_SHAPE(2, 6, 3, 3));
     REFUSES(tarn_conv2d(flat, w, NULL, NULL), TARN_ESHAPE,
             "conv2d: x [4,5,5], w [6,4,3,3]; x (B, C, H, W) and w (O, C / groups, KH, KW) are "
-            "needed");
+            "needed (tarn_unsqueeze(x, 0) makes it [1,4,5,5])");
     REFUSES(tarn_conv1d(x, w, NULL, NULL), TARN_ESHAPE,
             "conv1d: x [2,4,5,5], w [6,4,3,3]; x (B, C, L) and w (O, C / groups, K) are needed");
-    REFUSES(tarn_conv2d(x, w, NULL, &two), TARN_ESHAPE,
-            "conv2d: x [2,4,5,5], w [6,4,3,3]: with 2 groups w needs the size 2 along axis 1");
+    REFUSES(
+        tarn_conv2d(x, w, NULL, &two), TARN_ESHAPE,
+        "conv2d: x [2,4,5,5], w [6,4,3,3]: x has 4 channels (axis 1), and w takes 8 in 2 groups");
     REFUSES(tarn_conv2d(x, odd, NULL, NULL), TARN_ESHAPE,
-            "conv2d: x [2,4,5,5], w [5,2,3,3]: with 1 group w needs the size 4 along axis 1");
+            "conv2d: x [2,4,5,5], w [5,2,3,3]: x has 4 channels (axis 1), and w takes 2");
     REFUSES(tarn_conv2d(x, odd, NULL, &two), TARN_ESHAPE,
             "conv2d: x [2,4,5,5], w [5,2,3,3]: 2 groups do not divide the 5 channels of w");
     REFUSES(tarn_conv2d(x, w, NULL, &(tarn_conv_options){ .groups = 3 }), TARN_ESHAPE,
@@ -342,7 +343,7 @@ static void shapes_that_do_not_fit(void **state)
     REFUSES(tarn_conv2d(tarn_zeros(tm, TARN_F32, TARN_SHAPE(2, 4, 5, 0)), w, NULL, NULL),
             TARN_ESHAPE, "conv2d: x [2,4,5,0], w [6,4,3,3]: x is empty along axis 3");
     REFUSES(tarn_conv_transpose2d(x, w, NULL, NULL), TARN_ESHAPE,
-            "conv_transpose2d: x [2,4,5,5], w [6,4,3,3]: axis 1 of x and axis 0 of w differ");
+            "conv_transpose2d: x [2,4,5,5], w [6,4,3,3]: x has 4 channels (axis 1), and w takes 6");
     REFUSES(tarn_conv_transpose2d(dy, w, tarn_zeros(tm, TARN_F32, TARN_SHAPE(6)), NULL),
             TARN_ESHAPE, "conv_transpose2d: w [6,4,3,3], bias [6]; bias (4) is needed");
     REFUSES(tarn_conv2d_dw(x, dy, TARN_SHAPE(2, 3), NULL), TARN_ESHAPE,

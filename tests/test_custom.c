@@ -214,7 +214,8 @@ static void wrong_descriptions_and_calls(void **state)
     assert_null(tarn_custom_apply(op, TARN_LIST(x, x), NULL, 0));
     check_error(tm, TARN_EARG, "cube: 2 operands are given; it has 1");
     assert_null(tarn_custom_apply(op, TARN_LIST(labels), NULL, 0));
-    check_error(tm, TARN_EDTYPE, "cube: x is int32; float32 or float64 is needed");
+    check_error(tm, TARN_EDTYPE,
+                "cube: x is int32; float32 or float64 is needed (tarn_cast converts)");
     assert_null(tarn_custom_apply(op, TARN_LIST(x), &x, 65));
     check_error_part(tm, TARN_EARG, "cube: 65 bytes of attributes");
     assert_null(tarn_custom_apply(op, TARN_LIST(none), NULL, 0));

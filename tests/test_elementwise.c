@@ -380,7 +380,7 @@ static void what_is_refused(void **state)
     REFUSES(tarn_elu(x, NAN), TARN_EARG, "elu: alpha nan is not finite");
     REFUSES(tarn_elu(x, INFINITY), TARN_EARG, "elu: alpha inf is not finite");
     REFUSES(tarn_gelu(tarn_zeros(tm, TARN_U8, TARN_SHAPE(2))), TARN_EDTYPE,
-            "gelu: x is uint8; float32 or float64 is needed");
+            "gelu: x is uint8; float32 or float64 is needed (tarn_cast converts)");
     assert_null(tarn_clamp(NULL, 1, 0));
     assert_null(tarn_elu(NULL, NAN));
     check_no_error(tm);

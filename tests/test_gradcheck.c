@@ -387,7 +387,8 @@ static void functions_that_give_nothing_to_check(void **state)
     assert_int_equal(tarn_gradcheck(returns_constant, inputs, 1, NULL, NULL, NULL), TARN_ESTATE);
     check_error(tm, TARN_ESTATE,
                 "tarn_backward: nothing that requires a gradient leads to the loss [2,3]: its "
-                "operands were constants, detached, or used inside TARN_NO_GRAD");
+                "operands were constants, detached, frozen, or used inside TARN_NO_GRAD "
+                "(tarn_require_grad makes a leaf of a tensor)");
 }
 
 static void wrong_arguments(void **state)

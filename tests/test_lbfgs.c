@@ -437,7 +437,9 @@ static void test_stopped(void **state)
     assert_int_equal(tarn_lbfgs_step(t.optimizer, pair_loss, &t, &r), TARN_ESTATE);
     check_error_part(f->tm, TARN_ESTATE, "lbfgs: no parameter has received a gradient");
     assert_null(tarn_lbfgs_create(t.root, NULL));
-    check_error(f->tm, TARN_ESTATE, "lbfgs: module is frozen: nothing of it can be trained");
+    check_error(f->tm, TARN_ESTATE,
+                "lbfgs: module is frozen: nothing of it can be trained (tarn_stop_grad holds "
+                "single parameters, and not for good)");
 }
 
 /* A part of the tree that was frozen before needs no vectors, and does not move. */
@@ -620,7 +622,8 @@ static void test_options_refused(void **state)
     }
     assert_null(tarn_lbfgs_create(NULL, NULL));
     assert_null(tarn_lbfgs_create(tarn_module_create(f->tm), NULL));
-    check_error(f->tm, TARN_ESTATE, "lbfgs: the module has no parameters");
+    check_error(f->tm, TARN_ESTATE,
+                "lbfgs: the module has no parameters: its layers are made first");
 }
 
 /* ---- memory */

@@ -113,18 +113,20 @@ static void labels_that_do_not_fit(void **state)
     tarn_tensor *images = tarn_zeros(tm, TARN_F32, TARN_SHAPE(2, 3, 2, 2));
     tarn_tensor *labels = VECTOR(tm, TARN_I32, 0, 3);
     const tarn_label_options ignores = { .ignores = true, .ignore_index = 7 };
-    REFUSES(tarn_nll(x, labels), TARN_EARG, "nll: label 3 of row 1 is not in [0, 3)");
+    REFUSES(tarn_nll(x, labels), TARN_EARG,
+            "nll: label 3 of row 1 is not in [0, 3), the classes of log_p [2,3]");
     REFUSES(tarn_cross_entropy_with(x, labels, &ignores), TARN_EARG,
-            "cross_entropy: label 3 of row 1 is not in [0, 3)");
+            "cross_entropy: label 3 of row 1 is not in [0, 3), the classes of logits [2,3]");
     REFUSES(tarn_nll(x, VECTOR(tm, TARN_F32, 0, 1)), TARN_EDTYPE,
-            "nll: labels is float32; int32, int64 or uint8 is needed");
+            "nll: labels is float32; int32, int64 or uint8 is needed (tarn_cast converts)");
     REFUSES(tarn_nll(x, VECTOR(tm, TARN_I32, 0)), TARN_ESHAPE,
             "nll: log_p [2,3], labels [1]: 2 and 1 rows differ");
     REFUSES(tarn_cross_entropy(images, labels), TARN_ESHAPE,
             "cross_entropy: logits [2,3,2,2], labels [2]; logits (B, C, ...) and labels (B, ...) "
             "are needed");
     REFUSES(tarn_cross_entropy(images, tarn_zeros(tm, TARN_I32, TARN_SHAPE(2, 2, 4))), TARN_ESHAPE,
-            "cross_entropy: logits [2,3,2,2], labels [2,2,4]: sizes 2 and 4 differ");
+            "cross_entropy: logits [2,3,2,2], labels [2,2,4]: sizes 2 and 4 differ; classes are "
+            "along axis 1 of logits");
     REFUSES(tarn_nll(tarn_zeros(tm, TARN_F32, TARN_SHAPE(3)), labels), TARN_ESHAPE,
             "nll: log_p [3], labels [2]; log_p (B, C) and labels (B) are needed");
 }
@@ -258,7 +260,8 @@ static void variances(void **state)
     EXPECT_NEAR(tarn_gaussian_nll_with(x, y, tarn_ones(tm, TARN_F64, TARN_SHAPE(2)), &o),
                 1 + log(2 * acos(-1)) / 2);
     REFUSES(tarn_gaussian_nll(x, y, VECTOR(tm, TARN_F64, 1, -2)), TARN_EARG,
-            "gaussian_nll: the variance of element 1 is -2");
+            "gaussian_nll: the variance of element 1 is -2; at least 0 is needed, such as tarn_exp "
+            "or tarn_softplus give");
     EXPECT(tarn_gaussian_nll(x, y, VECTOR(tm, TARN_F64, 1, NAN)), NAN);
     EXPECT_NEAR(tarn_gaussian_nll(y, y, tarn_zeros(tm, TARN_F64, TARN_SHAPE(2))), log(1e-6) / 2);
 }
@@ -306,9 +309,9 @@ static void numbers_that_do_not_fit(void **state)
             "huber: delta is -1; a positive finite number is needed");
     REFUSES(tarn_mse_with(x, x, &(tarn_loss_options){ .reduction = (tarn_reduction)-1 }), TARN_EARG,
             "mse: there is no reduction -1");
-    REFUSES(tarn_l1(x, y), TARN_ESHAPE, "l1: x [2], y [3]: the shapes differ");
+    REFUSES(tarn_l1(x, y), TARN_ESHAPE, "l1: x [2], y [3]: one shape is needed");
     REFUSES(tarn_gaussian_nll(x, x, y), TARN_ESHAPE,
-            "gaussian_nll: x [2], variance [3]: the shapes differ");
+            "gaussian_nll: x [2], variance [3]: one shape is needed");
 }
 
 /* ---- directions */
@@ -339,7 +342,7 @@ static void directions(void **state)
     REFUSES(tarn_cosine_embedding_with(e, u, y, &(tarn_cosine_options){ .margin = -2 }), TARN_EARG,
             "cosine_embedding: margin is -2; -1 to 1 is possible");
     REFUSES(tarn_cosine_similarity(e, y, 0), TARN_ESHAPE,
-            "cosine_similarity: a [2,2], b [2]: the shapes differ");
+            "cosine_similarity: a [2,2], b [2]: one shape is needed");
     REFUSES(tarn_cosine_similarity(e, e, 2), TARN_EARG, "cosine_similarity: a [2,2] has no axis 2");
 }
 

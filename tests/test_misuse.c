@@ -88,8 +88,9 @@ static void forgets_backward(void **state)
     (void)loss_of(p);
     check_status(tarn_optimizer_step(p->opt), TARN_ESTATE);
     refused(p, TARN_ESTATE,
-            "adam: no parameter has received a gradient since the last step: was "
-            "tarn_backward called?");
+            "adam: no parameter has received a gradient since the last step: was tarn_backward "
+            "called, of a loss that they lead to? (An optimiser trains the parameters that its "
+            "module had when it was made.)");
 }
 
 static void goes_back_twice(void **state)
@@ -100,9 +101,9 @@ static void goes_back_twice(void **state)
     check_status(tarn_backward(loss), TARN_OK);
     check_status(tarn_backward(loss), TARN_ESTATE);
     refused(p, TARN_ESTATE,
-            "tarn_backward: the operations that computed [] were released by an "
-            "earlier pass: set keep_graph in that pass, or add the losses before "
-            "one pass");
+            "tarn_backward: the operations that computed tensor [] were released by an earlier "
+            "pass: set keep_graph in that pass, add the losses before one pass, or cut off what "
+            "the earlier one computed (tarn_detach)");
 }
 
 static void goes_back_from_many_numbers(void **state)
@@ -121,9 +122,9 @@ static void goes_back_from_an_evaluation(void **state)
     TARN_NO_GRAD(p->tm);
     check_status(tarn_backward(loss_of(p)), TARN_ESTATE);
     refused(p, TARN_ESTATE,
-            "tarn_backward: nothing that requires a gradient leads to the loss "
-            "[]: its operands were constants, detached, or used inside "
-            "TARN_NO_GRAD");
+            "tarn_backward: nothing that requires a gradient leads to the loss []: its operands "
+            "were constants, detached, frozen, or used inside TARN_NO_GRAD (tarn_require_grad "
+            "makes a leaf of a tensor)");
 }
 
 static void reads_logits_after_backward(void **state)
@@ -155,7 +156,9 @@ static void trains_on_after_an_error(void **state)
         tarn_optimizer_step(p->opt);
         assert_true(isnan(tarn_item(loss)));
     }
-    refused(p, TARN_ESHAPE, "linear \"l1\": x [4,3], w \"l1.weight\" [8,2]: 3 and 2 differ");
+    refused(
+        p, TARN_ESHAPE,
+        "linear \"l1\": x [4,3], w \"l1.weight\" [8,2]: rows of x have 3 elements, and w takes 2");
 }
 
 static void steps_for_a_destroyed_module(void **state)
@@ -190,7 +193,7 @@ static void chooses_impossible_rates(void **state)
     assert_true(isnan(tarn_clip_grad_norm(p->net, 0)));
     refused(p, TARN_EARG, "tarn_clip_grad_norm: max_norm 0 is not above 0");
     assert_null(tarn_adam_create(tarn_module_create(p->tm), NULL));
-    refused(p, TARN_ESTATE, "adam: the module has no parameters");
+    refused(p, TARN_ESTATE, "adam: the module has no parameters: its layers are made first");
 }
 
 /* ---- shapes */
@@ -201,7 +204,9 @@ static void feeds_rows_of_the_wrong_width(void **state)
     TARN_SCOPE(p->tm);
     tarn_tensor *three = tarn_from_array(p->tm, TARN_F32, TARN_SHAPE(4, 3), numbers);
     assert_null(tarn_linear_forward(&p->l1, three));
-    refused(p, TARN_ESHAPE, "linear \"l1\": x [4,3], w \"l1.weight\" [8,2]: 3 and 2 differ");
+    refused(
+        p, TARN_ESHAPE,
+        "linear \"l1\": x [4,3], w \"l1.weight\" [8,2]: rows of x have 3 elements, and w takes 2");
     assert_null(tarn_linear_forward(&p->l1, tarn_full(p->tm, TARN_F32, TARN_SCALAR, 1)));
     refused(p, TARN_ESHAPE,
             "linear \"l1\": x [] and w \"l1.weight\" [8,2]; x (..., I) and w (O, "
@@ -215,16 +220,21 @@ static void confuses_rows_and_columns(void **state)
     tarn_tensor *a = tarn_zeros(p->tm, TARN_F32, TARN_SHAPE(2, 3));
     assert_null(tarn_matmul(a, a));
     refused(p, TARN_ESHAPE,
-            "matmul: a [2,3], b [2,3]: the last size of a and the last but one of "
-            "b differ");
+            "matmul: a [2,3], b [2,3]: rows of a have 3 elements, and columns of b 2 "
+            "(tarn_transpose(b, -2, -1) makes it [3,2])");
     assert_null(tarn_matmul(a, tarn_zeros(p->tm, TARN_F32, TARN_SHAPE(2))));
-    refused(p, TARN_ESHAPE, "matmul: a [2,3], b [2]: the last size of a and that of b differ");
+    refused(p, TARN_ESHAPE,
+            "matmul: a [2,3], b [2]: rows of a have 3 elements, and columns of b 2");
     assert_null(tarn_add(a, tarn_zeros(p->tm, TARN_F32, TARN_SHAPE(2))));
-    refused(p, TARN_ESHAPE, "add: a [2,3], b [2]: sizes 3 and 2 of the last axis do not broadcast");
+    refused(p, TARN_ESHAPE,
+            "add: a [2,3], b [2]: sizes 3 and 2 of the last axis do not broadcast; they must be "
+            "equal, or one of them 1 (tarn_unsqueeze(b, -1) makes it [2,1])");
     assert_null(tarn_bce_with_logits(p->y, tarn_reshape(p->y, TARN_SHAPE(4))));
-    refused(p, TARN_ESHAPE, "bce_with_logits: x [4,1], y [4]: the shapes differ");
+    refused(p, TARN_ESHAPE,
+            "bce_with_logits: x [4,1], y [4]: one shape is needed (tarn_reshape(y, TARN_SHAPE(4, "
+            "1)) makes it [4,1])");
     assert_null(tarn_mse(p->x, p->y));
-    refused(p, TARN_ESHAPE, "mse: x [4,2], y [4,1]: the shapes differ");
+    refused(p, TARN_ESHAPE, "mse: x [4,2], y [4,1]: one shape is needed");
 }
 
 static void asks_for_impossible_shapes(void **state)
@@ -294,9 +304,12 @@ static void has_labels_out_of_range(void **state)
     tarn_tensor *three = tarn_slice(logits, 1, 0, 3);
     assert_null(
         tarn_cross_entropy(three, tarn_from_array(p->tm, TARN_I32, TARN_SHAPE(4), from_one)));
-    refused(p, TARN_EARG, "cross_entropy: label 3 of row 2 is not in [0, 3)");
+    refused(p, TARN_EARG,
+            "cross_entropy: label 3 of row 2 is not in [0, 3), the classes of logits [4,3]");
     assert_null(tarn_cross_entropy(logits, tarn_from_array(p->tm, TARN_I32, TARN_SHAPE(4), minus)));
-    refused(p, TARN_EARG, "cross_entropy: label -1 of row 1 is not in [0, 8)");
+    refused(p, TARN_EARG,
+            "cross_entropy: label -1 of row 1 is not in [0, 8), the classes of logits [4,8] (rows "
+            "with the ignore_index of the options are left out)");
 }
 
 static void has_labels_of_the_wrong_kind(void **state)
@@ -305,14 +318,18 @@ static void has_labels_of_the_wrong_kind(void **state)
     TARN_SCOPE(p->tm);
     tarn_tensor *logits = tarn_linear_forward(&p->l1, p->x); /* (4, 8) */
     assert_null(tarn_cross_entropy(logits, tarn_zeros(p->tm, TARN_F32, TARN_SHAPE(4))));
-    refused(p, TARN_EDTYPE, "cross_entropy: labels is float32; int32, int64 or uint8 is needed");
+    refused(
+        p, TARN_EDTYPE,
+        "cross_entropy: labels is float32; int32, int64 or uint8 is needed (tarn_cast converts)");
     assert_null(
         tarn_cross_entropy(logits, tarn_zeros(p->tm, TARN_I32, TARN_SHAPE(4, 8)))); /* one-hot */
     refused(p, TARN_ESHAPE,
-            "cross_entropy: logits [4,8], labels [4,8]; logits (B, C) and labels (B) are needed");
+            "cross_entropy: logits [4,8], labels [4,8]; logits (B, C) and labels (B) are needed "
+            "(tarn_argmax(labels, TARN_AXES(1)) gives the classes)");
     assert_null(tarn_cross_entropy(logits, tarn_zeros(p->tm, TARN_I32, TARN_SHAPE(4, 1))));
     refused(p, TARN_ESHAPE,
-            "cross_entropy: logits [4,8], labels [4,1]; logits (B, C) and labels (B) are needed");
+            "cross_entropy: logits [4,8], labels [4,1]; logits (B, C) and labels (B) are needed "
+            "(tarn_squeeze(labels, 1) leaves the axis out)");
     assert_null(tarn_cross_entropy(logits, tarn_zeros(p->tm, TARN_I32, TARN_SHAPE(3))));
     refused(p, TARN_ESHAPE, "cross_entropy: logits [4,8], labels [3]: 4 and 3 rows differ");
     assert_int_equal(tarn_count_correct(logits, p->y), -1);
@@ -330,13 +347,15 @@ static void computes_with_integers(void **state)
     TARN_SCOPE(p->tm);
     tarn_tensor *whole = tarn_zeros(p->tm, TARN_I32, TARN_SHAPE(4, 2));
     assert_null(tarn_linear_forward(&p->l1, whole));
-    refused(p, TARN_EDTYPE, "linear \"l1\": x is int32; float32 or float64 is needed");
+    refused(p, TARN_EDTYPE,
+            "linear \"l1\": x is int32; float32 or float64 is needed (tarn_cast converts)");
     assert_null(tarn_cross_entropy(whole, tarn_zeros(p->tm, TARN_I32, TARN_SHAPE(4))));
-    refused(p, TARN_EDTYPE, "cross_entropy: logits is int32; float32 or float64 is needed");
+    refused(p, TARN_EDTYPE,
+            "cross_entropy: logits is int32; float32 or float64 is needed (tarn_cast converts)");
     assert_null(tarn_require_grad(whole));
     refused(p, TARN_EDTYPE, "tarn_require_grad: [4,2] is int32; gradients need float32 or float64");
     assert_null(tarn_add(p->x, whole));
-    refused(p, TARN_EDTYPE, "add: b is int32; float32 or float64 is needed");
+    refused(p, TARN_EDTYPE, "add: b is int32; float32 or float64 is needed (tarn_cast converts)");
 }
 
 static void mixes_float_and_double(void **state)
@@ -440,7 +459,7 @@ static void names_things_twice(void **state)
 {
     program *p = *state;
     assert_null(tarn_linear_create(p->net, "l1", 2, 2).module);
-    refused(p, TARN_EARG, "module: name \"l1\" is taken");
+    refused(p, TARN_EARG, "module: name \"l1\" is taken by another part of it");
     assert_null(tarn_linear_create(p->net, "block.l1", 2, 2).module);
     refused(p, TARN_EARG, "module: name \"block.l1\" contains a dot");
     assert_null(tarn_linear_create(p->net, "", 2, 2).module);
@@ -555,17 +574,16 @@ static void asks_for_gradients_that_are_not_there(void **state)
     TARN_SCOPE(p->tm);
     assert_null(tarn_grad_of(p->x));
     refused(p, TARN_ESTATE,
-            "tarn_grad: [4,2] requires no gradient: tarn_require_grad before the "
-            "forward pass");
+            "tarn_grad_of: [4,2] requires no gradient: tarn_require_grad before the forward pass");
     tarn_tensor *hidden = tarn_linear_forward(&p->l1, p->x);
     assert_null(tarn_grad_of(hidden));
     refused(p, TARN_ESTATE,
-            "tarn_grad: [4,8] was computed by an operation: only leaves have a "
-            "gradient");
+            "tarn_grad_of: [4,8] was computed by an operation: only leaves keep a gradient "
+            "(tarn_grad and tarn_on_gradient give those of others)");
     check_status(tarn_stop_grad(hidden), TARN_ESTATE);
     refused(p, TARN_ESTATE,
-            "tarn_stop_grad: [4,8] was computed by an operation: only leaves have a "
-            "gradient");
+            "tarn_stop_grad: [4,8] was computed by an operation: only leaves keep a gradient "
+            "(tarn_grad and tarn_on_gradient give those of others)");
 }
 
 static void overwrites_what_backward_needs(void **state)
@@ -591,8 +609,8 @@ static void trains_on_infinities(void **state)
     }
     assert_true(isnan(tarn_clip_grad_norm(p->net, 1)));
     refused(p, TARN_ENUMERIC,
-            "tarn_clip_grad_norm: the norm of the gradient of \"l1.weight\" "
-            "[8,2] is not finite");
+            "tarn_clip_grad_norm: the norm of the gradient of \"l1.weight\" [8,2] is not finite: "
+            "tarn_check_finite names the operation that made it so");
     tarn_module_zero_grad(p->net);
 }
 

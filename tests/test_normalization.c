@@ -325,8 +325,9 @@ static void missing_layers_and_inputs(void **state)
             "group_norm: the layer is NULL: was it ever made?");
     REFUSES(tarn_layer_norm_forward(&l, tarn_ones(tm, TARN_F32, TARN_SHAPE(2, 3))), TARN_ESHAPE,
             "layer_norm \"l\": x [2,3], weight \"l.weight\" [2]; weight [3] is needed");
-    REFUSES(tarn_embedding_forward(&e, x), TARN_EDTYPE,
-            "embedding \"e\": ids is float32; int32, int64 or uint8 is needed");
+    REFUSES(
+        tarn_embedding_forward(&e, x), TARN_EDTYPE,
+        "embedding \"e\": ids is float32; int32, int64 or uint8 is needed (tarn_cast converts)");
 }
 
 /* ---- operations: particular values and refusals */
@@ -368,12 +369,15 @@ static void wrong_operands(void **state)
             "group_norm: x [6]; x (B, C, ...) is needed");
     REFUSES(tarn_batch_norm(v, NULL, NULL, NULL), TARN_ESHAPE,
             "batch_norm: x [6]; x (B, C, ...) is needed");
-    REFUSES(tarn_batch_norm(x, w, NULL, NULL), TARN_ESHAPE,
-            "batch_norm: x [2,6], weight [4]; weight [6] is needed");
+    REFUSES(
+        tarn_batch_norm(x, w, NULL, NULL), TARN_ESHAPE,
+        "batch_norm: x [2,6], weight [4]: for the 6 channels of x (axis 1) weight [6] is needed");
     REFUSES(tarn_batch_norm(x, NULL, NULL, &(tarn_batch_norm_options){ .mean = v }), TARN_EARG,
             "batch_norm_given: operand var is NULL, but no call before failed: was it ever made?");
-    REFUSES(tarn_batch_norm(x, NULL, NULL, &(tarn_batch_norm_options){ .mean = v, .var = w }),
-            TARN_ESHAPE, "batch_norm_given: x [2,6], var [4]; var [6] is needed");
+    REFUSES(
+        tarn_batch_norm(x, NULL, NULL, &(tarn_batch_norm_options){ .mean = v, .var = w }),
+        TARN_ESHAPE,
+        "batch_norm_given: x [2,6], var [4]: for the 6 channels of x (axis 1) var [6] is needed");
 }
 
 static void wrong_ids(void **state)
@@ -384,11 +388,12 @@ static void wrong_ids(void **state)
     const int32_t negative[] = { 1, -1 };
     tarn_tensor *many = tarn_zeros(tm, TARN_U8, TARN_SHAPE(1, 1, 1, 1, 1, 1, 1, 1));
     REFUSES(tarn_embedding(table, tarn_from_array(tm, TARN_I64, TARN_SHAPE(2, 3), ids)), TARN_EARG,
-            "embedding: id 10 at [1,1] of ids [2,3] is not in [0, 10)");
+            "embedding: id 10 at [1,1] of ids [2,3] is not in [0, 10), the rows of weight [10,3]");
     REFUSES(tarn_embedding(table, tarn_from_array(tm, TARN_I32, TARN_SHAPE(2), negative)),
-            TARN_EARG, "embedding: id -1 at [1] of ids [2] is not in [0, 10)");
+            TARN_EARG,
+            "embedding: id -1 at [1] of ids [2] is not in [0, 10), the rows of weight [10,3]");
     REFUSES(tarn_embedding(table, tarn_full(tm, TARN_U8, TARN_SCALAR, 200)), TARN_EARG,
-            "embedding: id 200 at [] of ids [] is not in [0, 10)");
+            "embedding: id 200 at [] of ids [] is not in [0, 10), the rows of weight [10,3]");
     REFUSES(tarn_embedding(tarn_ones(tm, TARN_F32, TARN_SHAPE(3)), many), TARN_ESHAPE,
             "embedding: weight [3]; weight (V, D) is needed");
     REFUSES(tarn_embedding(table, many), TARN_ELIMIT,

@@ -61,7 +61,8 @@ static int expect_integers_refused(tarn_manager *tm, op_trial *t, int i, const t
         return 1;
     }
     if (op != NULL)
-        snprintf(text, sizeof(text), "%s: %s is int32; float32 or float64 is needed", op->name,
+        snprintf(text, sizeof(text),
+                 "%s: %s is int32; float32 or float64 is needed (tarn_cast converts)", op->name,
                  op->operands[i]);
     return expect_refusal(tm, t, y, TARN_EDTYPE, text);
 }

@@ -321,32 +321,38 @@ static void wrong_shapes(void **state)
     tarn_tensor *others = tarn_zeros(tm, TARN_F32, TARN_SHAPE(4, 3, 2));
     tarn_tensor *labels = tarn_zeros(tm, TARN_I64, TARN_SHAPE(3));
     REFUSES(tarn_add(a, b), TARN_ESHAPE,
-            "add: a [2,3], b [4]: sizes 3 and 4 of the last axis do not broadcast");
+            "add: a [2,3], b [4]: sizes 3 and 4 of the last axis do not broadcast; they must be "
+            "equal, or one of them 1");
     REFUSES(tarn_maximum(a, c), TARN_ESHAPE,
-            "maximum: a [2,3], b [4,3]: sizes 2 and 4 of axis -2 do not broadcast");
+            "maximum: a [2,3], b [4,3]: sizes 2 and 4 of axis -2 do not broadcast; they must be "
+            "equal, or one of them 1");
     REFUSES(tarn_pow(tarn_set_name(b, "exponents"), a), TARN_ESHAPE,
-            "pow: a \"exponents\" [4], b [2,3]: sizes 4 and 3 of the last axis do not broadcast");
+            "pow: a \"exponents\" [4], b [2,3]: sizes 4 and 3 of the last axis do not broadcast; "
+            "they must be equal, or one of them 1");
     REFUSES(tarn_matmul(a, c), TARN_ESHAPE,
-            "matmul: a [2,3], b [4,3]: the last size of a and the last but one of b differ");
+            "matmul: a [2,3], b [4,3]: rows of a have 3 elements, and columns of b 4 "
+            "(tarn_transpose(b, -2, -1) makes it [3,4])");
     REFUSES(tarn_matmul(a, b), TARN_ESHAPE,
-            "matmul: a [2,3], b \"exponents\" [4]: the last size of a and that of b differ");
+            "matmul: a [2,3], b \"exponents\" [4]: rows of a have 3 elements, and columns of b 4");
     REFUSES(tarn_matmul(batches, others), TARN_ESHAPE,
-            "matmul: a [5,2,3], b [4,3,2]: the batches do not broadcast");
+            "matmul: a [5,2,3], b [4,3,2]: sizes 5 and 4 of axis -3 do not broadcast; they must be "
+            "equal, or one of them 1");
     REFUSES(tarn_affine(tarn_zeros(tm, TARN_F32, TARN_SHAPE(4, 2)), d, NULL), TARN_ESHAPE,
-            "affine: x [4,2], w [8,3]: 2 and 3 differ");
+            "affine: x [4,2], w [8,3]: rows of x have 2 elements, and w takes 3");
     REFUSES(tarn_affine(c, d, a), TARN_ESHAPE, "affine: w [8,3], b [2,3]; b (8) is needed");
     REFUSES(tarn_affine(c, batches, NULL), TARN_ESHAPE,
             "affine: x [4,3] and w [5,2,3]; x (..., I) and w (O, I) are needed");
-    REFUSES(tarn_mse(a, c), TARN_ESHAPE, "mse: x [2,3], y [4,3]: the shapes differ");
+    REFUSES(tarn_mse(a, c), TARN_ESHAPE, "mse: x [2,3], y [4,3]: one shape is needed");
     REFUSES(tarn_bce_with_logits(a, batches), TARN_ESHAPE,
-            "bce_with_logits: x [2,3], y [5,2,3]: the shapes differ");
+            "bce_with_logits: x [2,3], y [5,2,3]: one shape is needed");
     REFUSES(tarn_cross_entropy(a, labels), TARN_ESHAPE,
             "cross_entropy: logits [2,3], labels [3]: 2 and 3 rows differ");
     REFUSES(tarn_cross_entropy(b, labels), TARN_ESHAPE,
             "cross_entropy: logits \"exponents\" [4], labels [3]; logits (B, C) and labels (B) are "
             "needed");
-    REFUSES(tarn_cross_entropy(a, b), TARN_EDTYPE,
-            "cross_entropy: labels is float32; int32, int64 or uint8 is needed");
+    REFUSES(
+        tarn_cross_entropy(a, b), TARN_EDTYPE,
+        "cross_entropy: labels is float32; int32, int64 or uint8 is needed (tarn_cast converts)");
     REFUSES(tarn_max(tarn_zeros(tm, TARN_F32, TARN_SHAPE(0, 3)), TARN_AXES(0)), TARN_ESHAPE,
             "max: axis 0 of x [0,3] has no elements");
     REFUSES(tarn_argmax(tarn_zeros(tm, TARN_F32, TARN_SHAPE(3, 0)), TARN_ALL_AXES), TARN_ESHAPE,
@@ -378,11 +384,12 @@ static void wrong_labels(void **state)
     tarn_manager *tm = MANAGER(state);
     tarn_tensor *x = tarn_zeros(tm, TARN_F32, TARN_SHAPE(3, 10));
     REFUSES(tarn_cross_entropy(x, VECTOR(tm, TARN_I64, 1, 9, 10)), TARN_EARG,
-            "cross_entropy: label 10 of row 2 is not in [0, 10)");
+            "cross_entropy: label 10 of row 2 is not in [0, 10), the classes of logits [3,10]");
     REFUSES(tarn_cross_entropy(x, VECTOR(tm, TARN_I32, 1, -1, 0)), TARN_EARG,
-            "cross_entropy: label -1 of row 1 is not in [0, 10)");
+            "cross_entropy: label -1 of row 1 is not in [0, 10), the classes of logits [3,10] "
+            "(rows with the ignore_index of the options are left out)");
     REFUSES(tarn_cross_entropy(x, VECTOR(tm, TARN_U8, 255, 0, 0)), TARN_EARG,
-            "cross_entropy: label 255 of row 0 is not in [0, 10)");
+            "cross_entropy: label 255 of row 0 is not in [0, 10), the classes of logits [3,10]");
     assert_int_equal(tarn_manager_get_stats(tm).tape_length, 0);
 }
 

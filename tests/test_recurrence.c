@@ -282,25 +282,26 @@ static void refused_inputs(void **state)
     tarn_tensor *x = tarn_ones(tm, TARN_F32, TARN_SHAPE(4, 5, 2)),
                 *h = tarn_ones(tm, TARN_F32, TARN_SHAPE(4, 3));
     REFUSES(tarn_rnn_forward(&rnn, h, none).y, TARN_ESHAPE,
-            "lstm \"l\": x [4,3]; x (B, T, 2) with a step is needed");
+            "lstm \"l\": x [4,3]; x (B, T, 2) of at least one time is needed");
     REFUSES(tarn_rnn_forward(&rnn, tarn_slice(x, 1, 0, 0), none).y, TARN_ESHAPE,
-            "lstm \"l\": x [4,0,2]; x (B, T, 2) with a step is needed");
+            "lstm \"l\": x [4,0,2]; x (B, T, 2) of at least one time is needed");
     REFUSES(tarn_rnn_forward(&rnn, x, (tarn_rnn_state){ .h = h }).y, TARN_ESHAPE,
-            "lstm \"l\": h [4,3]; [1,4,3] is needed");
+            "lstm \"l\": x [4,5,2], h [4,3]: a state (layers directions, B, hidden) = [1,4,3] is "
+            "needed");
     REFUSES(tarn_rnn_forward(&rnn, x, (tarn_rnn_state){ .c = x }).y, TARN_ESHAPE,
-            "lstm \"l\": c [4,5,2]; [1,4,3] is needed");
+            "lstm \"l\": x [4,5,2], c [4,5,2]: a state (layers directions, B, hidden) = [1,4,3] is "
+            "needed");
     REFUSES(tarn_rnn_forward(&rnn, tarn_cast(x, TARN_F64), none).y, TARN_EDTYPE,
             "lstm \"l\": x is float64, w is float32; one type is needed (tarn_cast converts)");
     REFUSES(tarn_rnn_forward(&rnn, NULL, none).y, TARN_EARG, "lstm \"l\": x is NULL");
     REFUSES(tarn_rnn_forward(NULL, x, none).y, TARN_EARG,
             "rnn: the layer is NULL: was it ever made?");
-    REFUSES(tarn_rnn_cell_forward(&cell, h, none).h, TARN_ESHAPE,
-            "lstm \"c\": x [4,3], w \"c.weight_ih\" [12,2]: 3 and 2 differ");
+    REFUSES(
+        tarn_rnn_cell_forward(&cell, h, none).h, TARN_ESHAPE,
+        "lstm \"c\": x [4,3], w \"c.weight_ih\" [12,2]: rows of x have 3 elements, and w takes 2");
     REFUSES(tarn_rnn_cell_forward(&cell, NULL, none).h, TARN_EARG, "lstm \"c\": x is NULL");
     REFUSES(tarn_rnn_cell_forward(&cell, tarn_select(x, 1, 0), (tarn_rnn_state){ .c = x }).h,
-            TARN_ESHAPE,
-            "lstm \"c\": gates [4,12], c [4,5,2]; gates (..., 4 H) and c (..., H) are "
-            "needed");
+            TARN_ESHAPE, "lstm \"c\": x [4,2], c [4,5,2]: a state (B, hidden) = [4,3] is needed");
     REFUSES(tarn_recurrence(x, h, NULL, none, NULL), TARN_ESHAPE,
             "recurrence: x [4,5,2], w [4,3]; x (B, T, 1 H) and w (1 H, H) are needed");
     REFUSES(tarn_recurrence(x, tarn_eye(tm, TARN_F32, 2), NULL, (tarn_rnn_state){ .h = h }, NULL),

@@ -441,9 +441,10 @@ static void wrong_types_and_nothing(void **state)
 {
     tarn_manager *tm = MANAGER(state);
     tarn_tensor *whole = tarn_zeros(tm, TARN_I32, TARN_SHAPE(3));
-    REFUSES(tarn_prod(whole, ALL), TARN_EDTYPE, "prod: x is int32; float32 or float64 is needed");
+    REFUSES(tarn_prod(whole, ALL), TARN_EDTYPE,
+            "prod: x is int32; float32 or float64 is needed (tarn_cast converts)");
     REFUSES(tarn_norm(whole, 2, ALL), TARN_EDTYPE,
-            "norm: x is int32; float32 or float64 is needed");
+            "norm: x is int32; float32 or float64 is needed (tarn_cast converts)");
     tarn_tensor *nothing = tarn_zeros(tm, TARN_F32, TARN_SHAPE(3, 0));
     REFUSES(tarn_argmin(nothing, ALL), TARN_ESHAPE, "argmin: axis 1 of x [3,0] has no elements");
     REFUSES(tarn_max(nothing, TARN_AXES(1)), TARN_ESHAPE, "max: axis 1 of x [3,0] has no elements");

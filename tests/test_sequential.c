@@ -372,7 +372,7 @@ static void steps_that_cannot_be(void **state)
     assert_int_equal(tarn_module_child_count(net.module), 1);
 
     assert_null(tarn_sequential_create(root, "net").module);
-    check_error(f->tm, TARN_EARG, "module: name \"net\" is taken");
+    check_error(f->tm, TARN_EARG, "module: name \"net\" is taken by another part of it");
     assert_null(tarn_sequential_create(NULL, "net").module);
     tarn_sequential none = { .module = NULL };
     assert_null(tarn_sequential_add_linear(&none, 1, 1, NULL).module);

@@ -288,7 +288,7 @@ static void joining_names_what_does_not_fit(void **state)
             "concat: tensor 0 [2,3], tensor 6 [2,4]: they may differ along axis 0 alone");
     assert_non_null(tarn_concat(sizes, 8, 1));
     REFUSES(tarn_stack(sizes, 8, 0), TARN_ESHAPE,
-            "stack: tensor 0 [2,3], tensor 6 [2,4]: the shapes differ");
+            "stack: tensor 0 [2,3], tensor 6 [2,4]: one shape is needed");
     REFUSES(tarn_concat(types, 8, 0), TARN_EDTYPE,
             "concat: tensor 0 is float32, tensor 7 is float64; one type is needed (tarn_cast "
             "converts)");
@@ -324,7 +324,7 @@ static void one_hot_of_every_kind(void **state)
     REFUSES(tarn_one_hot(VECTOR(tm, TARN_I32, 0, -1), 3, TARN_F32), TARN_EARG,
             "one_hot: label -1 at [1] is not in [0, 3)");
     REFUSES(tarn_one_hot(VECTOR(tm, TARN_F32, 0), 3, TARN_F32), TARN_EDTYPE,
-            "one_hot: label is float32; int32, int64 or uint8 is needed");
+            "one_hot: label is float32; int32, int64 or uint8 is needed (tarn_cast converts)");
     REFUSES(tarn_one_hot(labels, -1, TARN_F32), TARN_EARG, "one_hot: -1 classes");
     REFUSES(tarn_one_hot(labels, 3, (tarn_dtype)17), TARN_EDTYPE, "one_hot: 17 is no element type");
 }
@@ -379,7 +379,7 @@ static void indices_are_checked(void **state)
             "index_add: index -1 at [1] is not in [0, 3)");
     REFUSES(tarn_gather(x, 2, index), TARN_EARG, "gather: x [2,3] has no axis 2");
     REFUSES(tarn_index_select(x, 0, wrong), TARN_EDTYPE,
-            "index_select: index is float32; int32, int64 or uint8 is needed");
+            "index_select: index is float32; int32, int64 or uint8 is needed (tarn_cast converts)");
     REFUSES(
         tarn_gather(x, 1, list), TARN_ESHAPE,
         "gather: x [2,3], index [2]: as many axes are needed, none of index longer than that of "
@@ -417,9 +417,10 @@ static void products_of_vectors(void **state)
     EXPECT(tarn_matmul(tarn_expand(scalar, TARN_SHAPE(2)), two), 1);
 
     REFUSES(tarn_matmul(m, two), TARN_ESHAPE,
-            "matmul: a [2,3], b [2]: the last size of a and that of b differ");
+            "matmul: a [2,3], b [2]: rows of a have 3 elements, and columns of b 2");
     REFUSES(tarn_matmul(a, m), TARN_ESHAPE,
-            "matmul: a [3], b [2,3]: the last size of a and the last but one of b differ");
+            "matmul: a [3], b [2,3]: rows of a have 3 elements, and columns of b 2 "
+            "(tarn_transpose(b, -2, -1) makes it [3,2])");
     REFUSES(tarn_matmul(scalar, m), TARN_ESHAPE,
             "matmul: a [], b [2,3]: a scalar is neither matrix nor vector; tarn_mul multiplies by "
             "it");
@@ -470,7 +471,8 @@ static void a_fused_activation_gives_the_same_bits(void **state)
     REFUSES(tarn_affine_act(x, x, NULL, (tarn_activation)-1), TARN_EARG,
             "affine_act: unknown activation -1");
     REFUSES(tarn_affine_act(x, tarn_transpose(x, 0, 1), NULL, TARN_RELU), TARN_ESHAPE,
-            "affine: x [2,3], w [3,2]: 3 and 2 differ");
+            "affine: x [2,3], w [3,2]: rows of x have 3 elements, and w takes 2 (tarn_transpose(x, "
+            "-2, -1) makes it [3,2])");
 }
 
 int main(void)

@@ -230,7 +230,8 @@ static tarn_status check_loss(const tarn__pass *p, const tarn_tensor *loss)
                       tarn__describe(loss, text),
                       loss->graph_freed
                           ? " any more: the scope of its operations has ended"
-                          : ": its operands were constants, detached, or used inside TARN_NO_GRAD");
+                          : ": its operands were constants, detached, frozen, or used inside "
+                            "TARN_NO_GRAD (tarn_require_grad makes a leaf of a tensor)");
 }
 
 /* Whether the given gradient can be read while that of the leaf is written. */

@@ -38,12 +38,15 @@ tarn_tensor *tarn_require_grad(tarn_tensor *t)
 /* Whether t is a leaf that requires a gradient; the error is held otherwise. */
 static bool check_leaf(const tarn_tensor *t, const char *caller)
 {
-    if (!tarn__readable(t, caller)) return false;
+    const bool spent = t->ended_by == TARN__ENDED_BY_BACKWARD && !is_leaf(t);
+    if (!spent && !tarn__readable(t, caller)) return false;
     if (is_leaf(t) && t->requires_grad) return true;
     char text[TARN__DESCRIPTION_BYTES];
-    (void)tarn__fail(t->manager, TARN_ESTATE, "%s: %s %s", caller, tarn__describe(t, text),
-                     is_leaf(t) ? "requires no gradient: tarn_require_grad before the forward pass"
-                                : "was computed by an operation: only leaves have a gradient");
+    (void)tarn__fail(
+        t->manager, TARN_ESTATE, "%s: %s %s", caller, tarn__describe(t, text),
+        is_leaf(t) ? "requires no gradient: tarn_require_grad before the forward pass"
+                   : "was computed by an operation: only leaves keep a gradient (tarn_grad and "
+                     "tarn_on_gradient give those of others)");
     return false;
 }
 
@@ -80,7 +83,7 @@ void tarn__leaf_empty(tarn_tensor *t)
 
 tarn_tensor *tarn_grad_of(tarn_tensor *t)
 {
-    if (t == NULL || !check_leaf(t, "tarn_grad")) return NULL;
+    if (t == NULL || !check_leaf(t, "tarn_grad_of")) return NULL;
     return tarn__leaf_grad(t);
 }
 

@@ -31,8 +31,9 @@ tarn_status tarn__pass_check_freed(const tarn__pass *p, const tarn_tensor *t)
     if (t->node != NULL || !t->graph_freed) return TARN_OK;
     char text[TARN__DESCRIPTION_BYTES];
     return tarn__fail(t->manager, TARN_ESTATE,
-                      "%s: the operations that computed %s were released by an earlier "
-                      "pass: set keep_graph in that pass, or add the losses before one pass",
+                      "%s: the operations that computed tensor %s were released by an earlier "
+                      "pass: set keep_graph in that pass, add the losses before one pass, or cut "
+                      "off what the earlier one computed (tarn_detach)",
                       p->name, tarn__describe(t, text));
 }
 

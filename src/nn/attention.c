@@ -43,10 +43,12 @@ tarn_attention tarn_attention_create_with(tarn_module *parent, const char *name,
     a.module = tarn__module_add(parent, name, "attention");
     if (a.module == NULL) return (tarn_attention){ 0 };
     if (size < 1 || heads < 1 || size % heads != 0 || o->memory_size < 0)
-        (void)tarn__fail(parent->object.manager, TARN_ESHAPE,
-                         "%s: %lld heads of vectors of %lld elements, memory of %lld",
-                         a.module->label, (long long)heads, (long long)size,
-                         (long long)(o->memory_size != 0 ? o->memory_size : size));
+        (void)tarn__fail(
+            parent->object.manager, TARN_ESHAPE,
+            "%s: %lld heads of vectors of %lld elements, memory of %lld; size must be a "
+            "multiple of heads",
+            a.module->label, (long long)heads, (long long)size,
+            (long long)(o->memory_size != 0 ? o->memory_size : size));
     else if (add_projections(&a, size, o)) return a;
     tarn__module_discard(a.module);
     return (tarn_attention){ 0 };

@@ -50,7 +50,8 @@ static double largest_magnitude(tarn_module *module)
         if (!isfinite(own)) {
             char text[TARN__DESCRIPTION_BYTES];
             (void)tarn__fail(module->object.manager, TARN_ENUMERIC,
-                             "tarn_clip_grad_norm: the norm of the gradient of %s is not finite",
+                             "tarn_clip_grad_norm: the norm of the gradient of %s is not finite: "
+                             "tarn_check_finite names the operation that made it so",
                              tarn__describe(p->tensor, text));
             return NAN;
         }

@@ -35,7 +35,8 @@ tarn_status tarn__module_check_name(const tarn_module *module, const char *name)
     if (strchr(name, '.') != NULL)
         return tarn__fail(tm, TARN_EARG, "%s: name \"%s\" contains a dot", module->label, name);
     if (is_taken(module, name))
-        return tarn__fail(tm, TARN_EARG, "%s: name \"%s\" is taken", module->label, name);
+        return tarn__fail(tm, TARN_EARG, "%s: name \"%s\" is taken by another part of it",
+                          module->label, name);
     return TARN_OK;
 }
 

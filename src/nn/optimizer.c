@@ -28,12 +28,18 @@ static size_t count_parameters(tarn_module *module, const tarn__optimizer_family
 {
     tarn_manager *tm = module->object.manager;
     if (module->frozen) {
-        (void)tarn__fail(tm, TARN_ESTATE, "%s: %s is frozen: nothing of it can be trained",
-                         family->name, module->label);
+        (void)tarn__fail(
+            tm, TARN_ESTATE,
+            "%s: %s is frozen: nothing of it can be trained (tarn_stop_grad holds single "
+            "parameters, and not for good)",
+            family->name, module->label);
         return 0;
     }
     const size_t n = (size_t)tarn_module_parameter_count(module);
-    if (n == 0) (void)tarn__fail(tm, TARN_ESTATE, "%s: the module has no parameters", family->name);
+    if (n == 0)
+        (void)tarn__fail(tm, TARN_ESTATE,
+                         "%s: the module has no parameters: its layers are made first",
+                         family->name);
     return n;
 }
 
@@ -170,10 +176,12 @@ tarn_status tarn__optimizer_check(const tarn_optimizer *o)
 
 tarn_status tarn__optimizer_lacks_gradients(const tarn_optimizer *o)
 {
-    return tarn__fail(o->object.manager, TARN_ESTATE,
-                      "%s: no parameter has received a gradient since the last step: was "
-                      "tarn_backward called?",
-                      o->family->name);
+    return tarn__fail(
+        o->object.manager, TARN_ESTATE,
+        "%s: no parameter has received a gradient since the last step: was tarn_backward "
+        "called, of a loss that they lead to? (An optimiser trains the parameters that "
+        "its module had when it was made.)",
+        o->family->name);
 }
 
 /* Holds the error if the step may not be done. Nothing after this check can fail. */

@@ -134,6 +134,28 @@ static tarn_tensor *or_zeros(tarn_tensor *state, const tarn_tensor *products, in
     return tarn_zeros(products->manager, (tarn_dtype)products->layout.dtype, shape);
 }
 
+/* Whether a state, where it is given, belongs to as many rows as x has. What is wrong with x itself
+ * the product says. */
+static bool check_cell_state(const tarn_rnn_cell *cell, const tarn_tensor *x, tarn_rnn_state state)
+{
+    const tarn__layout *w = &cell->weights.weight_ih->layout;
+    char text[TARN__DESCRIPTION_BYTES], x_text[TARN__DESCRIPTION_BYTES],
+        needed[TARN__DESCRIPTION_BYTES];
+    tarn__layout l = x->layout;
+    if (l.ndim < 1 || l.dims[l.ndim - 1] != w->dims[1]) return true;
+    l.dims[l.ndim - 1] = cell->weights.weight_hh->layout.dims[1];
+    for (int i = 0; i < 2; i++) {
+        const tarn_tensor *t = i == 0 ? state.h : state.c;
+        if (t == NULL || tarn__same_shape(&t->layout, &l)) continue;
+        (void)tarn__fail(x->manager, TARN_ESHAPE,
+                         "%s: x %s, %s %s: a state (B, hidden) = %s is needed", cell->module->label,
+                         tarn__describe(x, x_text), i == 0 ? "h" : "c", tarn__describe(t, text),
+                         tarn__describe_layout(&l, needed));
+        return false;
+    }
+    return true;
+}
+
 /* The next state from both products. */
 static tarn_rnn_state step(const tarn_rnn_cell *cell, tarn_tensor *x, tarn_tensor *q,
                            tarn_rnn_state state)
@@ -163,6 +185,7 @@ tarn_rnn_state tarn_rnn_cell_forward(const tarn_rnn_cell *cell, tarn_tensor *x,
     const tarn_rnn_weights *w = &cell->weights;
     const int64_t hidden = w->weight_hh->layout.dims[1];
     const tarn_rnn_state given = state;
+    if (!check_cell_state(cell, x, state)) return next;
     const tarn__outside before = tarn__enter_layer(x->manager, cell->module);
     tarn_tensor *products = tarn_affine(x, w->weight_ih, w->bias_ih);
     state.h = or_zeros(given.h, products, hidden);
@@ -313,10 +336,13 @@ static bool check_inputs(const tarn_rnn *rnn, const tarn_tensor *x, tarn_rnn_sta
 {
     const tarn__layout *w = &rnn->weights[0].weight_ih->layout, *l = &x->layout;
     const char *label = rnn->module->label;
-    char text[TARN__DESCRIPTION_BYTES];
+    char text[TARN__DESCRIPTION_BYTES], x_text[TARN__DESCRIPTION_BYTES];
     if (l->ndim != 3 || l->dims[1] < 1 || l->dims[2] != w->dims[1]) {
-        (void)tarn__fail(x->manager, TARN_ESHAPE, "%s: x %s; x (B, T, %lld) with a step is needed",
-                         label, tarn__describe(x, text), (long long)w->dims[1]);
+        const bool is_one = l->ndim == 2 && l->dims[1] == w->dims[1];
+        (void)tarn__fail(x->manager, TARN_ESHAPE,
+                         "%s: x %s; x (B, T, %lld) of at least one time is needed%s", label,
+                         tarn__describe(x, text), (long long)w->dims[1],
+                         is_one ? " (tarn_unsqueeze(x, 0) makes a batch of one sequence)" : "");
         return false;
     }
     const int64_t dims[3] = { rnn->layers * rnn->directions, l->dims[0],
@@ -324,9 +350,12 @@ static bool check_inputs(const tarn_rnn *rnn, const tarn_tensor *x, tarn_rnn_sta
     for (int i = 0; i < 2; i++) {
         const tarn_tensor *t = i == 0 ? state.h : state.c;
         if (t == NULL || is_state(t, dims)) continue;
-        (void)tarn__fail(x->manager, TARN_ESHAPE, "%s: %s %s; [%lld,%lld,%lld] is needed", label,
-                         i == 0 ? "h" : "c", tarn__describe(t, text), (long long)dims[0],
-                         (long long)dims[1], (long long)dims[2]);
+        (void)tarn__fail(x->manager, TARN_ESHAPE,
+                         "%s: x %s, %s %s: a state (layers directions, B, hidden) = "
+                         "[%lld,%lld,%lld] is needed",
+                         label, tarn__describe(x, x_text), i == 0 ? "h" : "c",
+                         tarn__describe(t, text), (long long)dims[0], (long long)dims[1],
+                         (long long)dims[2]);
         return false;
     }
     return true;

@@ -9,6 +9,7 @@
 #include "ops/gemm.h"
 #include "ops/loop.h"
 #include "ops/op_list.h"
+#include "ops/remedies.h"
 
 typedef struct affine_sizes {
     int64_t B, I, O;
@@ -37,9 +38,13 @@ static tarn_status affine_misfit(const tarn__call *call, const tarn__layout *x,
     if (x->ndim < 1 || w->ndim != 2)
         return tarn__call_fail(call, TARN_ESHAPE,
                                "x %s and w %s; x (..., I) and w (O, I) are needed", first, second);
-    if (x->dims[x->ndim - 1] != w->dims[1])
-        return tarn__call_fail(call, TARN_ESHAPE, "x %s, w %s: %lld and %lld differ", first, second,
-                               (long long)x->dims[x->ndim - 1], (long long)w->dims[1]);
+    if (x->dims[x->ndim - 1] != w->dims[1]) {
+        char remedy[TARN__REMEDY_BYTES];
+        return tarn__call_fail(
+            call, TARN_ESHAPE, "x %s, w %s: rows of x have %lld elements, and w takes %lld%s",
+            first, second, (long long)x->dims[x->ndim - 1], (long long)w->dims[1],
+            tarn__remedy_last_axis(call, 0, w->dims[1], remedy));
+    }
     return tarn__call_fail(call, TARN_ESHAPE, "w %s, b %s; b (%lld) is needed", second,
                            tarn__describe(call->in[2], first), (long long)w->dims[0]);
 }

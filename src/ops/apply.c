@@ -52,7 +52,8 @@ static tarn_status check_dtypes(const tarn__call *call)
         const tarn_tensor *t = call->in[i];
         if (t == NULL || (op->any_dtype >> i & 1) != 0) continue;
         if (!is_float(t->layout.dtype))
-            return tarn__call_fail(call, TARN_EDTYPE, "%s is %s; float32 or float64 is needed",
+            return tarn__call_fail(call, TARN_EDTYPE,
+                                   "%s is %s; float32 or float64 is needed (tarn_cast converts)",
                                    op->operands[i], tarn_dtype_name((tarn_dtype)t->layout.dtype));
         if (first == NULL) {
             first = t;
@@ -67,10 +68,21 @@ static tarn_status check_dtypes(const tarn__call *call)
     return TARN_OK;
 }
 
+/* Operand i has ended. Of several its name tells which. */
+static tarn_status fail_stale(const tarn__call *call, int i)
+{
+    char reader[160];
+    const char *label = call->manager->label;
+    if (label == NULL) label = call->op->name;
+    if (call->op->arity > 1)
+        (void)snprintf(reader, sizeof(reader), "%s: %s", label, call->op->operands[i]);
+    (void)tarn__readable(call->in[i], call->op->arity > 1 ? reader : label);
+    return TARN_ESTALE;
+}
+
 tarn_status tarn__call_check(const tarn__call *call)
 {
     const tarn__op *op = call->op;
-    const char *label = call->manager->label;
     for (int i = 0; i < op->arity; i++) {
         const tarn_tensor *t = call->in[i];
         if (t == NULL) {
@@ -84,7 +96,7 @@ tarn_status tarn__call_check(const tarn__call *call)
                                    "operand %s belongs to another manager than the first operand "
                                    "(tarn_module_freeze lets every manager read a module)",
                                    op->operands[i]);
-        if (!tarn__readable(t, label != NULL ? label : op->name)) return TARN_ESTALE;
+        if (t->ended_by != TARN__ALIVE) return fail_stale(call, i);
     }
     return check_dtypes(call);
 }

@@ -81,24 +81,43 @@ static int64_t batch_offset(const tarn__layout *out, const tarn__layout *l, int6
 
 /* ---- the shape rule */
 
-static tarn_status misfit(const tarn__call *call)
-{
-    char q[TARN__DESCRIPTION_BYTES], k[TARN__DESCRIPTION_BYTES], v[TARN__DESCRIPTION_BYTES];
-    return tarn__call_fail(
-        call, TARN_ESHAPE,
-        "q %s, k %s, v %s; q (..., L, E), k (..., S, E), v (..., S, V) are needed",
-        tarn__describe(call->in[Q], q), tarn__describe(call->in[K], k),
-        tarn__describe(call->in[V], v));
-}
-
-/* Whether sizes and batches of q, k and v agree. */
-static bool agree(const tarn__layout *q, const tarn__layout *k, const tarn__layout *v)
+/* What does not agree of q, k and v; NULL: everything does. */
+static const char *disagreement(const tarn__layout *q, const tarn__layout *k, const tarn__layout *v)
 {
     const int last = q->ndim - 1;
-    if (last < 1 || k->ndim != q->ndim || v->ndim != q->ndim) return false;
+    if (last < 1 || k->ndim != q->ndim || v->ndim != q->ndim) return "all need as many axes";
     for (int i = 0; i < last - 1; i++)
-        if (k->dims[i] != q->dims[i] || v->dims[i] != q->dims[i]) return false;
-    return k->dims[last] == q->dims[last] && k->dims[last - 1] == v->dims[last - 1];
+        if (k->dims[i] != q->dims[i] || v->dims[i] != q->dims[i])
+            return "the axes before the last two differ (tarn_expand repeats without a copy)";
+    if (k->dims[last] != q->dims[last]) return "the last sizes of q and k differ";
+    return k->dims[last - 1] != v->dims[last - 1] ? "k and v differ in their numbers of rows"
+                                                  : NULL;
+}
+
+static tarn_status check_operands(const tarn__call *call)
+{
+    char q[TARN__DESCRIPTION_BYTES], k[TARN__DESCRIPTION_BYTES], v[TARN__DESCRIPTION_BYTES];
+    const char *what =
+        disagreement(&call->in[Q]->layout, &call->in[K]->layout, &call->in[V]->layout);
+    if (what == NULL) return TARN_OK;
+    return tarn__call_fail(
+        call, TARN_ESHAPE,
+        "q %s, k %s, v %s: %s; q (..., L, E), k (..., S, E), v (..., S, V) are needed",
+        tarn__describe(call->in[Q], q), tarn__describe(call->in[K], k),
+        tarn__describe(call->in[V], v), what);
+}
+
+/* For a mask (B, S) of scores (B, ..., L, S): it is of keys, one row for each example. */
+static const char *remedy_mask(const tarn__layout *m, const tarn__layout *scores)
+{
+    const int n = scores->ndim;
+    const bool is_of_keys =
+        m->ndim == 2 && n > 2 && m->dims[0] == scores->dims[0] && m->dims[1] == scores->dims[n - 1];
+    if (!is_of_keys || n > 4) return "";
+    return n == 3
+               ? " (to hide keys of each example, it is to be (B, 1, S): tarn_unsqueeze(mask, 1))"
+               : " (to hide keys of each example, it is to be (B, 1, 1, S): tarn_unsqueeze(mask, "
+                 "1), twice)";
 }
 
 static tarn_status check_mask(const tarn__call *call, const tarn__layout *scores)
@@ -107,22 +126,22 @@ static tarn_status check_mask(const tarn__call *call, const tarn__layout *scores
     char text[TARN__DESCRIPTION_BYTES], needed[TARN__DESCRIPTION_BYTES];
     bool fits = m->ndim <= scores->ndim;
     if (m->dtype != TARN_U8 && m->dtype != scores->dtype)
-        return tarn__call_fail(call, TARN_EDTYPE, "mask is %s; uint8 or %s is needed",
-                               tarn_dtype_name((tarn_dtype)m->dtype),
-                               tarn_dtype_name((tarn_dtype)scores->dtype));
+        return tarn__call_fail(
+            call, TARN_EDTYPE, "mask is %s; uint8 or %s is needed (tarn_cast converts)",
+            tarn_dtype_name((tarn_dtype)m->dtype), tarn_dtype_name((tarn_dtype)scores->dtype));
     for (int i = 1; i <= m->ndim && fits; i++)
         fits = m->dims[m->ndim - i] == 1 || m->dims[m->ndim - i] == scores->dims[scores->ndim - i];
     if (fits) return TARN_OK;
-    return tarn__call_fail(call, TARN_ESHAPE, "mask %s does not broadcast to the scores %s",
+    return tarn__call_fail(call, TARN_ESHAPE, "mask %s does not broadcast to the scores %s%s",
                            tarn__describe(call->in[MASK], text),
-                           tarn__describe_layout(scores, needed));
+                           tarn__describe_layout(scores, needed), remedy_mask(m, scores));
 }
 
 static tarn_status sdpa_infer(const tarn__call *call, tarn__layout *out, int64_t *offset)
 {
     const tarn__layout *q = &call->in[Q]->layout, *v = &call->in[V]->layout;
     (void)offset;
-    if (!agree(q, &call->in[K]->layout, v)) return misfit(call);
+    if (check_operands(call) != TARN_OK) return TARN_ESHAPE;
     if (!(fabs(call->attr->value) < INFINITY))
         return tarn__call_fail(call, TARN_EARG, "scale is %g; a finite number is needed",
                                call->attr->value);

@@ -67,10 +67,11 @@ static tarn_status infer_batch_norm(const tarn__call *call, tarn__layout *out, i
         const tarn_tensor *t = call->in[i];
         if (t == NULL || (call->op->any_dtype >> i & 1) != 0) continue; /* the moments fit */
         if (t->layout.ndim != 1 || t->layout.dims[0] != x->dims[1])
-            return tarn__call_fail(call, TARN_ESHAPE, "x %s, %s %s; %s [%lld] is needed",
-                                   tarn__describe(call->in[0], text), call->op->operands[i],
-                                   tarn__describe(t, other), call->op->operands[i],
-                                   (long long)x->dims[1]);
+            return tarn__call_fail(
+                call, TARN_ESHAPE,
+                "x %s, %s %s: for the %lld channels of x (axis 1) %s [%lld] is needed",
+                tarn__describe(call->in[0], text), call->op->operands[i], tarn__describe(t, other),
+                (long long)x->dims[1], call->op->operands[i], (long long)x->dims[1]);
     }
     if (!(eps >= 0 && eps < INFINITY))
         return tarn__call_fail(call, TARN_EARG, "eps is %g; a finite number from 0 on is needed",

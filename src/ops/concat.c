@@ -117,8 +117,13 @@ static tarn_status check_tensor(const tarn__call *call, const joining *j, int i)
     if (fits) return TARN_OK;
     tarn__describe(a, first);
     tarn__describe(b, other);
+    if (!j->stacked && a->layout.ndim != b->layout.ndim)
+        return tarn__call_fail(call, TARN_ESHAPE,
+                               "tensor 0 %s, tensor %d %s: as many axes are needed (tarn_unsqueeze "
+                               "adds one, tarn_stack makes a new one)",
+                               first, i, other);
     if (j->stacked)
-        return tarn__call_fail(call, TARN_ESHAPE, "tensor 0 %s, tensor %d %s: the shapes differ",
+        return tarn__call_fail(call, TARN_ESHAPE, "tensor 0 %s, tensor %d %s: one shape is needed",
                                first, i, other);
     return tarn__call_fail(call, TARN_ESHAPE,
                            "tensor 0 %s, tensor %d %s: they may differ along axis %d alone", first,

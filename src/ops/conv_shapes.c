@@ -4,6 +4,7 @@
 
 #include "core/size.h"
 #include "ops/conv.h"
+#include "ops/remedies.h"
 
 /* ---- sizes */
 
@@ -109,13 +110,19 @@ static const char *describe_operands(const tarn__call *call, char text[OPERANDS_
     return text;
 }
 
-static tarn_status check_ranks(const tarn__call *call, const char *needed_1d, const char *needed_2d)
+/* `channels`: the axis of w that says how many x has; -1: none. */
+static tarn_status check_ranks(const tarn__call *call, const char *needed_1d, const char *needed_2d,
+                               int channels)
 {
-    char operands[OPERANDS_BYTES];
+    char operands[OPERANDS_BYTES], remedy[TARN__REMEDY_BYTES] = "";
+    const tarn__layout *w = &call->in[1]->layout;
     const int n = call->attr->choice + 2;
-    if (call->in[0]->layout.ndim == n && call->in[1]->layout.ndim == n) return TARN_OK;
-    return tarn__call_fail(call, TARN_ESHAPE, "%s; %s are needed",
-                           describe_operands(call, operands), n == 3 ? needed_1d : needed_2d);
+    if (call->in[0]->layout.ndim == n && w->ndim == n) return TARN_OK;
+    if (channels >= 0 && w->ndim == n && call->attr->key == 1)
+        tarn__remedy_channels(call, n, w->dims[channels], remedy);
+    return tarn__call_fail(call, TARN_ESHAPE, "%s; %s are needed%s",
+                           describe_operands(call, operands), n == 3 ? needed_1d : needed_2d,
+                           remedy);
 }
 
 static tarn_status check_options(const tarn__call *call)
@@ -149,6 +156,19 @@ static tarn_status check_bias(const tarn__call *call, int64_t channels)
     return tarn__call_fail(call, TARN_ESHAPE, "w %s, bias %s; bias (%lld) is needed",
                            tarn__describe(call->in[1], first), tarn__describe(b, second),
                            (long long)channels);
+}
+
+/* x does not have the channels that w takes: `times` those of its `axis`. */
+static tarn_status channel_misfit(const tarn__call *call, int axis, int64_t times)
+{
+    char operands[OPERANDS_BYTES], remedy[TARN__REMEDY_BYTES], groups[48] = "";
+    const tarn__layout *x = &call->in[0]->layout, *w = &call->in[1]->layout;
+    const int64_t channels = w->dims[axis] * times;
+    if (times != 1) (void)snprintf(groups, sizeof(groups), " in %lld groups", (long long)times);
+    return tarn__call_fail(
+        call, TARN_ESHAPE, "%s: x has %lld channels (axis 1), and w takes %lld%s%s",
+        describe_operands(call, operands), (long long)x->dims[1], (long long)channels, groups,
+        tarn__remedy_channels(call, x->ndim, channels, remedy));
 }
 
 /* ---- the rules */
@@ -189,22 +209,17 @@ static tarn_status spread(const tarn__call *call, const tarn__layout *x, const i
 
 tarn_status tarn__conv_infer(const tarn__call *call, tarn__layout *out, int64_t *offset)
 {
-    char operands[OPERANDS_BYTES];
     const tarn__layout *x = &call->in[0]->layout, *w = &call->in[1]->layout;
     const int64_t groups = (int64_t)call->attr->key;
     (void)offset;
     tarn_status status = check_ranks(call, "x (B, C, L) and w (O, C / groups, K)",
-                                     "x (B, C, H, W) and w (O, C / groups, KH, KW)");
+                                     "x (B, C, H, W) and w (O, C / groups, KH, KW)", 1);
     if (status == TARN_OK) status = check_options(call);
     if (status == TARN_OK) status = check_groups(call, 0, 1);
     if (status == TARN_OK) status = check_groups(call, 1, 0);
     if (status == TARN_OK) status = check_bias(call, w->dims[0]);
     if (status != TARN_OK) return status;
-    if (x->dims[1] / groups != w->dims[1])
-        return tarn__call_fail(call, TARN_ESHAPE,
-                               "%s: with %lld group%s w needs the size %lld along axis 1",
-                               describe_operands(call, operands), (long long)groups,
-                               groups == 1 ? "" : "s", (long long)(x->dims[1] / groups));
+    if (x->dims[1] / groups != w->dims[1]) return channel_misfit(call, 1, groups);
     *out = *x;
     out->dims[1] = w->dims[0];
     return slide(call, x, w->dims + 2, out);
@@ -216,13 +231,11 @@ tarn_status tarn__conv_transpose_infer(const tarn__call *call, tarn__layout *out
     const tarn__layout *x = &call->in[0]->layout, *w = &call->in[1]->layout;
     (void)offset;
     tarn_status status = check_ranks(call, "x (B, C, L) and w (C, O / groups, K)",
-                                     "x (B, C, H, W) and w (C, O / groups, KH, KW)");
+                                     "x (B, C, H, W) and w (C, O / groups, KH, KW)", 0);
     if (status == TARN_OK) status = check_options(call);
     if (status == TARN_OK) status = check_groups(call, 0, 1);
     if (status != TARN_OK) return status;
-    if (x->dims[1] != w->dims[0])
-        return tarn__call_fail(call, TARN_ESHAPE, "%s: axis 1 of x and axis 0 of w differ",
-                               describe_operands(call, operands));
+    if (x->dims[1] != w->dims[0]) return channel_misfit(call, 0, 1);
     *out = *x;
     if (!tarn__i64_mul(w->dims[1], (int64_t)call->attr->key, &out->dims[1]))
         return tarn__call_fail(call, TARN_EOVERFLOW, "%s: the result would have too many channels",
@@ -238,8 +251,8 @@ tarn_status tarn__conv_dw_infer(const tarn__call *call, tarn__layout *out, int64
     const int n = call->attr->choice;
     tarn__layout y = *x;
     (void)offset;
-    tarn_status status =
-        check_ranks(call, "x (B, C, L) and dy (B, O, L')", "x (B, C, H, W) and dy (B, O, H', W')");
+    tarn_status status = check_ranks(call, "x (B, C, L) and dy (B, O, L')",
+                                     "x (B, C, H, W) and dy (B, O, H', W')", -1);
     if (status == TARN_OK) status = check_options(call);
     if (status == TARN_OK) status = check_groups(call, 0, 1);
     if (status == TARN_OK) status = check_groups(call, 1, 1);

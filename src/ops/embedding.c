@@ -23,16 +23,18 @@ static tarn_status id_out_of_range(const tarn__call *call, int64_t i)
 {
     const tarn__layout *l = &call->in[1]->layout;
     tarn__layout place = { .ndim = l->ndim };
-    char text[TARN__DESCRIPTION_BYTES], ids[TARN__DESCRIPTION_BYTES];
+    char text[TARN__DESCRIPTION_BYTES], ids[TARN__DESCRIPTION_BYTES],
+        weight[TARN__DESCRIPTION_BYTES];
     int64_t rest = i;
     for (int axis = l->ndim - 1; axis >= 0; axis--) {
         place.dims[axis] = rest % l->dims[axis];
         rest /= l->dims[axis];
     }
-    return tarn__call_fail(call, TARN_EARG, "id %lld at %s of ids %s is not in [0, %lld)",
+    return tarn__call_fail(call, TARN_EARG,
+                           "id %lld at %s of ids %s is not in [0, %lld), the rows of weight %s",
                            (long long)id_at(call->in[1], i), tarn__describe_layout(&place, text),
-                           tarn__describe(call->in[1], ids),
-                           (long long)call->in[0]->layout.dims[0]);
+                           tarn__describe(call->in[1], ids), (long long)call->in[0]->layout.dims[0],
+                           tarn__describe(call->in[0], weight));
 }
 
 /* Both passes check, although the backward pass sees the ids of the forward: a write through an old
@@ -53,7 +55,8 @@ static tarn_status embedding_infer(const tarn__call *call, tarn__layout *out, in
     char text[TARN__DESCRIPTION_BYTES];
     (void)offset;
     if (ids->dtype != TARN_I32 && ids->dtype != TARN_I64 && ids->dtype != TARN_U8)
-        return tarn__call_fail(call, TARN_EDTYPE, "ids is %s; int32, int64 or uint8 is needed",
+        return tarn__call_fail(call, TARN_EDTYPE,
+                               "ids is %s; int32, int64 or uint8 is needed (tarn_cast converts)",
                                tarn_dtype_name((tarn_dtype)ids->dtype));
     if (w->ndim != 2)
         return tarn__call_fail(call, TARN_ESHAPE, "weight %s; weight (V, D) is needed",

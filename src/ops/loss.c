@@ -4,6 +4,8 @@
 
 #include <float.h>
 
+#include "ops/remedies.h"
+
 /* ---- shapes and reductions */
 
 double tarn__loss_divisor(const tarn__attr *attr, const tarn__layout *losses)
@@ -15,17 +17,23 @@ double tarn__loss_divisor(const tarn__attr *attr, const tarn__layout *losses)
     }
 }
 
+tarn_status tarn__check_one_shape(const tarn__call *call, int i)
+{
+    const tarn_tensor *x = call->in[0], *y = call->in[i];
+    char x_text[TARN__DESCRIPTION_BYTES], y_text[TARN__DESCRIPTION_BYTES];
+    char remedy[TARN__REMEDY_BYTES];
+    if (y == NULL || tarn__same_shape(&x->layout, &y->layout)) return TARN_OK;
+    return tarn__call_fail(call, TARN_ESHAPE, "%s %s, %s %s: one shape is needed%s",
+                           call->op->operands[0], tarn__describe(x, x_text), call->op->operands[i],
+                           tarn__describe(y, y_text), tarn__remedy_reshape(call, i, remedy));
+}
+
 tarn_status tarn__infer_loss(const tarn__call *call, tarn__layout *out, int64_t *offset)
 {
-    const tarn_tensor *x = call->in[0];
-    char x_text[TARN__DESCRIPTION_BYTES], y_text[TARN__DESCRIPTION_BYTES];
     for (int i = 1; i < call->op->arity; i++)
-        if (call->in[i] != NULL && !tarn__same_shape(&x->layout, &call->in[i]->layout))
-            return tarn__call_fail(call, TARN_ESHAPE, "%s %s, %s %s: the shapes differ",
-                                   call->op->operands[0], tarn__describe(x, x_text),
-                                   call->op->operands[i], tarn__describe(call->in[i], y_text));
+        if (tarn__check_one_shape(call, i) != TARN_OK) return TARN_ESHAPE;
     if (tarn__keeps_losses(call)) return tarn__infer_same(call, out, offset);
-    out->dtype = x->layout.dtype;
+    out->dtype = call->in[0]->layout.dtype;
     out->ndim = 0;
     return TARN_OK;
 }

@@ -14,6 +14,9 @@ static inline bool tarn__keeps_losses(const tarn__call *call)
 /* What the sum of losses of this layout is divided by. */
 double tarn__loss_divisor(const tarn__attr *attr, const tarn__layout *losses);
 
+/* Whether operand i, unless it is absent, has the shape of operand 0. */
+tarn_status tarn__check_one_shape(const tarn__call *call, int i);
+
 /* The shape rule of losses of elements: all operands have one shape, which is that of the result
  * unless it is a scalar. */
 tarn_status tarn__infer_loss(const tarn__call *call, tarn__layout *out, int64_t *offset);

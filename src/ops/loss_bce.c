@@ -40,11 +40,9 @@ static bool repeats_to(const tarn__layout *layout, const tarn__layout *shape)
 
 static tarn_status infer(const tarn__call *call, tarn__layout *out, int64_t *offset)
 {
-    const tarn_tensor *x = call->in[0], *y = call->in[1];
+    const tarn_tensor *x = call->in[0];
     char x_text[TARN__DESCRIPTION_BYTES], text[TARN__DESCRIPTION_BYTES];
-    if (!tarn__same_shape(&x->layout, &y->layout))
-        return tarn__call_fail(call, TARN_ESHAPE, "x %s, y %s: the shapes differ",
-                               tarn__describe(x, x_text), tarn__describe(y, text));
+    if (tarn__check_one_shape(call, 1) != TARN_OK) return TARN_ESHAPE;
     for (int i = 2; i < 4; i++)
         if (call->in[i] != NULL && !repeats_to(&call->in[i]->layout, &x->layout))
             return tarn__call_fail(call, TARN_ESHAPE, "x %s, %s %s: it does not broadcast to x",

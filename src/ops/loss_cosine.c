@@ -33,12 +33,9 @@ static angle make_angle(double dot, double a, double b)
 
 static tarn_status infer_similarity(const tarn__call *call, tarn__layout *out, int64_t *offset)
 {
-    const tarn_tensor *a = call->in[0], *b = call->in[1];
-    char a_text[TARN__DESCRIPTION_BYTES], b_text[TARN__DESCRIPTION_BYTES];
+    const tarn_tensor *a = call->in[0];
     (void)offset;
-    if (!tarn__same_shape(&a->layout, &b->layout))
-        return tarn__call_fail(call, TARN_ESHAPE, "a %s, b %s: the shapes differ",
-                               tarn__describe(a, a_text), tarn__describe(b, b_text));
+    if (tarn__check_one_shape(call, 1) != TARN_OK) return TARN_ESHAPE;
     out->dtype = a->layout.dtype;
     out->ndim = 0;
     for (int axis = 0; axis < a->layout.ndim; axis++)

@@ -26,6 +26,16 @@ static bool is_ignored(const tarn__attr *attr, int64_t label)
     return attr->keep && label == attr->sizes[0];
 }
 
+static tarn_status label_misfit(const tarn__call *call, int64_t label, int64_t row, int64_t C)
+{
+    char text[TARN__DESCRIPTION_BYTES];
+    return tarn__call_fail(
+        call, TARN_EARG, "label %lld of row %lld is not in [0, %lld), the classes of %s %s%s",
+        (long long)label, (long long)row, (long long)C, call->op->operands[0],
+        tarn__describe(call->in[0], text),
+        label < 0 ? " (rows with the ignore_index of the options are left out)" : "");
+}
+
 /* Both passes check the labels, although the backward pass sees those of the forward: a write
  * through an old pointer must not become a write outside of dx. */
 static tarn_status check_labels(const tarn__call *call, int64_t C)
@@ -34,20 +44,38 @@ static tarn_status check_labels(const tarn__call *call, int64_t C)
     for (int64_t row = 0; row < labels->layout.numel; row++) {
         const int64_t label = label_at(labels, row);
         if ((label < 0 || label >= C) && !is_ignored(call->attr, label))
-            return tarn__call_fail(call, TARN_EARG, "label %lld of row %lld is not in [0, %lld)",
-                                   (long long)label, (long long)row, (long long)C);
+            return label_misfit(call, label, row, C);
     }
     return TARN_OK;
 }
 
 /* ---- shape rules */
 
+/* Whether labels have one more axis than they need, in which all classes stand. */
+static bool are_one_hot(const tarn__call *call)
+{
+    return call->in[0]->layout.ndim >= 2 &&
+           tarn__same_shape(&call->in[0]->layout, &call->in[1]->layout);
+}
+
 static tarn_status check_label_type(const tarn__call *call)
 {
     const tarn__layout *l = &call->in[1]->layout;
     if (l->dtype == TARN_I32 || l->dtype == TARN_I64 || l->dtype == TARN_U8) return TARN_OK;
-    return tarn__call_fail(call, TARN_EDTYPE, "labels is %s; int32, int64 or uint8 is needed",
-                           tarn_dtype_name((tarn_dtype)l->dtype));
+    return tarn__call_fail(call, TARN_EDTYPE, "labels is %s; int32, int64 or uint8 is needed (%s)",
+                           tarn_dtype_name((tarn_dtype)l->dtype),
+                           are_one_hot(call) ? "tarn_argmax(labels, TARN_AXES(1)) gives the classes"
+                                             : "tarn_cast converts");
+}
+
+/* What makes labels of another number of axes fit. */
+static const char *remedy_axes(const tarn__call *call)
+{
+    const tarn__layout *x = &call->in[0]->layout, *l = &call->in[1]->layout;
+    if (are_one_hot(call)) return " (tarn_argmax(labels, TARN_AXES(1)) gives the classes)";
+    if (x->ndim == 2 && l->ndim == 2 && l->dims[0] == x->dims[0] && l->dims[1] == 1)
+        return " (tarn_squeeze(labels, 1) leaves the axis out)";
+    return "";
 }
 
 /* Whether labels have the axes of x but for the classes. */
@@ -56,22 +84,27 @@ static tarn_status check_label_shape(const tarn__call *call)
     const tarn_tensor *logits = call->in[0], *labels = call->in[1];
     const tarn__layout *x = &logits->layout, *l = &labels->layout;
     const char *name = call->op->operands[0];
-    char x_text[TARN__DESCRIPTION_BYTES], l_text[TARN__DESCRIPTION_BYTES];
+    char x_text[TARN__DESCRIPTION_BYTES], l_text[TARN__DESCRIPTION_BYTES], remedy[80] = "";
+    tarn__describe(logits, x_text);
+    tarn__describe(labels, l_text);
     if (x->ndim < 2 || l->ndim != x->ndim - 1)
         return tarn__call_fail(call, TARN_ESHAPE,
-                               "%s %s, labels %s; %s (B, C%s) and labels (B%s) are needed", name,
-                               tarn__describe(logits, x_text), tarn__describe(labels, l_text), name,
-                               x->ndim > 2 ? ", ..." : "", x->ndim > 2 ? ", ..." : "");
+                               "%s %s, labels %s; %s (B, C%s) and labels (B%s) are needed%s", name,
+                               x_text, l_text, name, x->ndim > 2 ? ", ..." : "",
+                               x->ndim > 2 ? ", ..." : "", remedy_axes(call));
     if (x->dims[0] != l->dims[0])
         return tarn__call_fail(call, TARN_ESHAPE, "%s %s, labels %s: %lld and %lld rows differ",
-                               name, tarn__describe(logits, x_text), tarn__describe(labels, l_text),
-                               (long long)x->dims[0], (long long)l->dims[0]);
-    for (int axis = 2; axis < x->ndim; axis++)
-        if (x->dims[axis] != l->dims[axis - 1])
-            return tarn__call_fail(call, TARN_ESHAPE,
-                                   "%s %s, labels %s: sizes %lld and %lld differ", name,
-                                   tarn__describe(logits, x_text), tarn__describe(labels, l_text),
-                                   (long long)x->dims[axis], (long long)l->dims[axis - 1]);
+                               name, x_text, l_text, (long long)x->dims[0], (long long)l->dims[0]);
+    for (int axis = 2; axis < x->ndim; axis++) {
+        if (x->dims[axis] == l->dims[axis - 1]) continue;
+        if (x->ndim == 3 && x->dims[1] == l->dims[1])
+            (void)snprintf(remedy, sizeof(remedy), " (tarn_transpose(%s, 1, 2) has them there)",
+                           name);
+        return tarn__call_fail(
+            call, TARN_ESHAPE,
+            "%s %s, labels %s: sizes %lld and %lld differ; classes are along axis 1 of %s%s", name,
+            x_text, l_text, (long long)x->dims[axis], (long long)l->dims[axis - 1], name, remedy);
+    }
     return TARN_OK;
 }
 

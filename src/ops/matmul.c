@@ -7,6 +7,7 @@
 
 #include "ops/gemm.h"
 #include "ops/op.h"
+#include "ops/remedies.h"
 
 typedef struct sizes {
     int64_t M, N, K, batches;
@@ -98,6 +99,28 @@ static tarn_status misfit(const tarn__call *call, const char *what)
                            tarn__describe(call->in[1], b), what);
 }
 
+/* Rows of a do not have as many elements as columns of b. */
+static tarn_status inner_misfit(const tarn__call *call, int64_t a, int64_t b)
+{
+    char what[96 + TARN__REMEDY_BYTES], remedy[TARN__REMEDY_BYTES] = "";
+    const tarn__layout *l = &call->in[1]->layout;
+    if (l->ndim > 1 && l->dims[l->ndim - 1] == a) tarn__remedy_transpose(call, 1, remedy);
+    (void)snprintf(what, sizeof(what), "rows of a have %lld elements, and columns of b %lld%s",
+                   (long long)a, (long long)b, remedy);
+    return misfit(call, what);
+}
+
+/* Axis `axis` of the batches, of `axes`, neither has one size nor is 1 in a or b. */
+static tarn_status batch_misfit(const tarn__call *call, int axis, int axes, int64_t a, int64_t b)
+{
+    char what[128];
+    (void)snprintf(what, sizeof(what),
+                   "sizes %lld and %lld of axis %d do not broadcast; they must be equal, or one of "
+                   "them 1",
+                   (long long)a, (long long)b, axis - axes - 2);
+    return misfit(call, what);
+}
+
 static tarn_status matmul_infer(const tarn__call *call, tarn__layout *out, int64_t *offset)
 {
     const tarn__layout *a = &call->in[0]->layout, *b = &call->in[1]->layout;
@@ -106,14 +129,13 @@ static tarn_status matmul_infer(const tarn__call *call, tarn__layout *out, int64
         return misfit(call, "a scalar is neither matrix nor vector; tarn_mul multiplies by it");
     const int p = n_batch_axes(a), q = n_batch_axes(b), axes = p > q ? p : q;
     if (a->dims[a->ndim - 1] != b->dims[q])
-        return misfit(call, b->ndim < 2 ? "the last size of a and that of b differ"
-                                        : "the last size of a and the last but one of b differ");
+        return inner_misfit(call, a->dims[a->ndim - 1], b->dims[q]);
     out->dtype = a->dtype;
     out->ndim = (uint8_t)axes;
     for (int axis = axes - 1; axis >= 0; axis--) {
         const int i = axis - (axes - p), j = axis - (axes - q);
         const int64_t m = i < 0 ? 1 : a->dims[i], n = j < 0 ? 1 : b->dims[j];
-        if (m != n && m != 1 && n != 1) return misfit(call, "the batches do not broadcast");
+        if (m != n && m != 1 && n != 1) return batch_misfit(call, axis, axes, m, n);
         out->dims[axis] = m == 1 ? n : m;
     }
     if (a->ndim > 1) out->dims[out->ndim++] = a->dims[a->ndim - 2];

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * shape_rules.c - the shape rules that several operations share. */
 #include "ops/op.h"
+#include "ops/remedies.h"
 
 tarn_status tarn__infer_same(const tarn__call *call, tarn__layout *out, int64_t *offset)
 {
@@ -23,13 +24,15 @@ static tarn_status fail_broadcast(const tarn__call *call, int i, int j, int plac
 {
     const tarn_tensor *a = call->in[i], *b = call->in[j];
     char a_text[TARN__DESCRIPTION_BYTES], b_text[TARN__DESCRIPTION_BYTES],
-        axis[32] = "the last axis";
+        axis[32] = "the last axis", remedy[TARN__REMEDY_BYTES];
     if (place > 1) (void)snprintf(axis, sizeof(axis), "axis %d", -place);
     return tarn__call_fail(call, TARN_ESHAPE,
-                           "%s %s, %s %s: sizes %lld and %lld of %s do not broadcast",
+                           "%s %s, %s %s: sizes %lld and %lld of %s do not broadcast; they must be "
+                           "equal, or one of them 1%s",
                            call->op->operands[i], tarn__describe(a, a_text), call->op->operands[j],
                            tarn__describe(b, b_text), (long long)size_from_last(&a->layout, place),
-                           (long long)size_from_last(&b->layout, place), axis);
+                           (long long)size_from_last(&b->layout, place), axis,
+                           tarn__remedy_broadcast(call, i, j, remedy));
 }
 
 tarn_status tarn__infer_broadcast(const tarn__call *call, tarn__layout *out, int64_t *offset)

@@ -47,7 +47,8 @@ tarn_status tarn__check_index_dtype(const tarn__call *call, int i)
 {
     const uint8_t dtype = call->in[i]->layout.dtype;
     if (dtype == TARN_I32 || dtype == TARN_I64 || dtype == TARN_U8) return TARN_OK;
-    return tarn__call_fail(call, TARN_EDTYPE, "%s is %s; int32, int64 or uint8 is needed",
+    return tarn__call_fail(call, TARN_EDTYPE,
+                           "%s is %s; int32, int64 or uint8 is needed (tarn_cast converts)",
                            call->op->operands[i], tarn_dtype_name((tarn_dtype)dtype));
 }
 

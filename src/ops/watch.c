@@ -6,6 +6,7 @@
 #include "ops/watch.h"
 
 #include <math.h>
+#include <string.h>
 
 #include "ops/loop.h"
 
@@ -54,6 +55,11 @@ static range range_of(tarn_tensor *t)
     return r;
 }
 
+static bool is_finite(tarn_tensor *t)
+{
+    return !is_float(t) || t->data == NULL || range_of(t).first < 0;
+}
+
 /* `x "images" [32,784] from -1 to 3.5, 2 NaN`. */
 static int describe(char *text, size_t room, const char *name, tarn_tensor *t)
 {
@@ -69,14 +75,36 @@ static int describe(char *text, size_t room, const char *name, tarn_tensor *t)
     return (size_t)n < room ? n : (int)room - 1;
 }
 
+/* What may help where an operation was given numbers at the edge of its domain; "" for others, and
+ * where what it was given is not finite itself. */
+static const char *remedy_of(const char *op, bool was_finite)
+{
+    static const struct {
+        const char *op, *text;
+    } remedies[] = {
+        { "log", "; tarn_clamp keeps x above 0 (tarn_log_softmax, tarn_bce_with_logits and "
+                 "tarn_cross_entropy need no log)" },
+        { "sqrt", "; tarn_clamp keeps x above 0, where the slope is infinite" },
+        { "rsqrt", "; tarn_clamp keeps x above 0" },
+        { "div", "; tarn_clamp keeps b from 0" },
+        { "reciprocal", "; tarn_clamp keeps x from 0" },
+        { "exp", "; tarn_clamp keeps x small (tarn_softmax and tarn_logsumexp need no exp)" },
+    };
+    if (!was_finite) return "; that was not finite before: look at what it comes from";
+    for (size_t i = 0; i < sizeof(remedies) / sizeof(remedies[0]); i++)
+        if (strcmp(remedies[i].op, op) == 0) return remedies[i].text;
+    return "";
+}
+
 /* ---- the check */
 
 /* Holds the error: what is not finite, and what it was computed from. */
 static tarn_status report(const tarn__call *call, const char *what, tarn_tensor *result,
                           tarn_tensor *const *in)
 {
-    char text[560];
+    char text[440];
     const range r = range_of(result);
+    bool was_finite = call->dout == NULL || is_finite(call->dout) || result == call->dout;
     int n = 0;
     if (call->dout != NULL && call->dout->data != NULL && result != call->dout)
         n += describe(text, sizeof(text), "dy", call->dout);
@@ -85,17 +113,14 @@ static tarn_status report(const tarn__call *call, const char *what, tarn_tensor 
         if (n > 0 && (size_t)n + 3 < sizeof(text))
             n += snprintf(text + n, sizeof(text) - (size_t)n, "; ");
         n += describe(text + n, sizeof(text) - (size_t)n, call->op->operands[i], in[i]);
+        was_finite = was_finite && is_finite(in[i]);
     }
     if (n == 0) (void)snprintf(text, sizeof(text), "operands that are given back already");
     return tarn__call_fail(
         call, TARN_ENUMERIC,
-        "%s is not finite: %lld NaN and %lld infinite, the first at %lld, from %s", what,
-        (long long)r.nans, (long long)r.infinities, (long long)r.first, text);
-}
-
-static bool is_finite(tarn_tensor *t)
-{
-    return !is_float(t) || t->data == NULL || range_of(t).first < 0;
+        "%s is not finite: %lld NaN and %lld infinite, the first at %lld, from %s%s", what,
+        (long long)r.nans, (long long)r.infinities, (long long)r.first, text,
+        remedy_of(call->op->name, was_finite));
 }
 
 /* An operand whose memory was given back has no elements to look at. */
