@@ -154,9 +154,8 @@ static const char *report(const ensemble *e, const float *held_x, const float *h
         *(fabs(a->x) <= measured ? &known : &unknown) += a->doubt;
     const double growth = unknown / known; /* both are halves of the columns */
     inside *= 100.0 / HELD_OUT;
-    printf(
-        "\n%.1f%% of points held out lie within 1.96 sigma; outside, doubt is %.1f times larger\n",
-        inside, growth);
+    printf("\n%.1f%% of held-out points within 1.96 sigma; outside, doubt is %.1f times larger\n",
+           inside, growth);
     if (!(inside >= 90 && inside <= 99)) return "the share inside is not between 90% and 99%";
     return growth >= 3 ? NULL : "doubt does not grow where nothing was measured";
 }
