@@ -198,6 +198,25 @@ static void functions_fail(void **state)
     assert_false(tarn_has_grad(x));
 }
 
+static tarn_tensor *no_graph(tarn_list operands, tarn_tensor *result, tarn_tensor *dy, int i,
+                             const void *attributes, void *context)
+{
+    (void)operands, (void)result, (void)dy, (void)i, (void)attributes, (void)context;
+    return NULL;
+}
+
+static void a_gradient_is_missing(void **state)
+{
+    tarn_manager *tm = MANAGER(state);
+    tarn_custom_options o = cube;
+    o.graph = no_graph;
+    tarn_tensor *x = LEAF(tm, 1), *g[1];
+    tarn_tensor *y = tarn_custom_apply(tarn_custom_create(tm, &o), TARN_LIST(x), NULL, 0);
+    const tarn_grad_options create = { .create_graph = true };
+    check_status(tarn_grad(TARN_LIST(y), TARN_LIST(x), g, &create), TARN_EARG);
+    check_error(tm, TARN_EARG, "cube: its graph function returned NULL");
+}
+
 static void wrong_descriptions_and_calls(void **state)
 {
     tarn_manager *tm = MANAGER(state);
@@ -230,6 +249,7 @@ int main(void)
         TEST(a_cube_is_an_operation_like_any_other),
         TEST(attributes_shapes_and_room),
         TEST(functions_fail),
+        TEST(a_gradient_is_missing),
         TEST(wrong_descriptions_and_calls),
     };
     return cmocka_run_group_tests_name("custom", tests, NULL, NULL);

@@ -137,6 +137,48 @@ static void wrong_gradients_are_refused(void **state)
     EXPECT(tarn_grad_of(w), tanh(1), tanh(2));
 }
 
+/* What cannot be seen from the handles alone: an operand that outlived its scope, and a result that
+ * backward would read in another order. */
+static void hidden_wrong_gradients_are_refused(void **state)
+{
+    tarn_manager *tm = MANAGER(state);
+    tarn_tensor *w = LEAF(tm, 1, 2), *x = NULL;
+    {
+        TARN_SCOPE(tm);
+        x = tarn_retain(VECTOR(tm, 5, 6));
+    }
+    tarn_tensor *sum = tarn_add(w, x);
+    REFUSED(tarn_add_(x, w), "a recorded operation has it as an operand");
+    check_status(tarn_backward(tarn_sum(sum, TARN_ALL_AXES)), TARN_OK);
+    EXPECT(tarn_add_(x, w), 6, 8); /* now it can be */
+    tarn_release(x);
+    tarn_tensor *h = tarn_expand(w, TARN_SHAPE(3, 2));
+    tarn_tensor *product = tarn_mul_scalar(h, 2);
+    tarn_tensor *turned = tarn_transpose(product, 0, 1);
+    tarn_release(product);
+    REFUSED(tarn_tanh_(turned), "backward needs it without gaps, the last axis fastest");
+}
+
+/* Gradients that are recorded pass through as well. */
+static void second_derivatives_pass_through(void **state)
+{
+    tarn_manager *tm = MANAGER(state);
+    tarn_tensor *x = LEAF(tm, 0.5, -1), *g[1], *second[1];
+    tarn_tensor *h = tarn_mul_scalar(x, 3);
+    (void)tarn_add_scalar_(h, 1);
+    (void)tarn_tanh_(h);
+    tarn_tensor *y = tarn_sum(h, TARN_ALL_AXES);
+    check_status(
+        tarn_grad(TARN_LIST(y), TARN_LIST(x), g, &(tarn_grad_options){ .create_graph = true }),
+        TARN_OK);
+    const double a = tanh(2.5), b = tanh(-2);
+    check_close(g[0], ((const double[]){ 3 * (1 - a * a), 3 * (1 - b * b) }), 2, 1e-14);
+    tarn_tensor *sum = tarn_sum(g[0], TARN_ALL_AXES);
+    check_status(tarn_grad(TARN_LIST(sum), TARN_LIST(x), second, NULL), TARN_OK);
+    check_close(second[0], ((const double[]){ -18 * a * (1 - a * a), -18 * b * (1 - b * b) }), 2,
+                1e-13);
+}
+
 static void wrong_targets_are_refused(void **state)
 {
     tarn_manager *tm = MANAGER(state);
@@ -198,6 +240,8 @@ int main(void)
         TEST(constants_take_gradients_in),
         TEST(memory_is_saved),
         TEST(wrong_gradients_are_refused),
+        TEST(hidden_wrong_gradients_are_refused),
+        TEST(second_derivatives_pass_through),
         TEST(wrong_targets_are_refused),
         TEST(without_recording_leaves_change),
         TEST(no_memory_no_change),

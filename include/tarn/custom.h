@@ -74,7 +74,8 @@ typedef struct tarn_custom_options {
     unsigned uses[TARN_CUSTOM_OPERANDS]; /* what the gradient of operand i reads */
 
     /* The gradient of operand i once more, of operations on the operands, the result and its
-     * gradient dy, for tarn_grad with create_graph. NULL: it cannot be differentiated twice. */
+     * gradient dy, for tarn_grad with create_graph. NULL: it cannot be differentiated twice. It
+     * returns NULL on failure only. */
     tarn_tensor *(*graph)(tarn_list operands, tarn_tensor *result, tarn_tensor *dy, int i,
                           const void *attributes, void *context);
 

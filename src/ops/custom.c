@@ -111,8 +111,11 @@ static size_t scratch(const tarn__call *call)
 static tarn_tensor *graph(const tarn__call *call, int i)
 {
     const tarn_custom_options *o = &custom_of(call)->options;
-    return o->graph((tarn_list){ call->op->arity, call->in }, call->out, call->dout, i,
-                    call->attr->sizes, o->context);
+    tarn_tensor *g = o->graph((tarn_list){ call->op->arity, call->in }, call->out, call->dout, i,
+                              call->attr->sizes, o->context);
+    if (g == NULL && tarn_ok(call->manager))
+        (void)tarn__call_fail(call, TARN_EARG, "its graph function returned NULL");
+    return g;
 }
 
 /* ---- making and applying */

@@ -40,8 +40,11 @@ static tarn_status check_recorded(const tarn__call *call)
     if (x->owner == TARN__OWNER_OBJECT)
         return refuse(call, "it belongs to a module, loader or leaf");
     if (x->storage->refs > 1) return refuse(call, "another tensor shares its memory");
-    if (x->refs > 1 + x->retains + (x->node != NULL ? 1u : 0u))
+    const uint32_t owners = (x->owner != TARN__OWNER_NONE) + x->retains;
+    if (x->refs > owners + (x->node != NULL ? 1u : 0u))
         return refuse(call, "a recorded operation has it as an operand");
+    if (!x->layout.contiguous)
+        return refuse(call, "backward needs it without gaps, the last axis fastest");
     for (int i = 0; i < call->op->arity; i++) {
         if (call->in[i] == NULL || !call->in[i]->requires_grad) continue;
         for (int k = 0; k < call->op->arity; k++)
