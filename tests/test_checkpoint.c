@@ -168,7 +168,136 @@ static void odd_functions(void **state)
     EXPECT(g[0], 12, 27);
 }
 
+/* Of an input that is named twice, or that the function uses besides, the parts of the gradient
+ * arrive in any order. */
+static tarn_tensor *second_first(tarn_tensor *const *inputs, int n, void *context)
+{
+    (void)n, (void)context;
+    tarn_tensor *p = tarn_mul(inputs[0], inputs[1]);
+    return tarn_mul(p, inputs[1]);
+}
+
+static tarn_tensor *with_context(tarn_tensor *const *inputs, int n, void *context)
+{
+    (void)n;
+    return tarn_mul(inputs[0], context);
+}
+
+static void inputs_that_are_used_in_several_ways(void **state)
+{
+    tarn_manager *tm = MANAGER(state);
+    tarn_tensor *x = LEAF(tm, 2, 3), *g[1];
+    for (int i = 0; i < 2; i++) {
+        tarn_tensor *y = tarn_checkpoint(second_first, TARN_LIST(x, x), NULL);
+        check_status(tarn_backward(tarn_sum(y, TARN_ALL_AXES)), TARN_OK);
+        y = tarn_checkpoint(with_context, TARN_LIST(x), x);
+        check_status(tarn_backward(tarn_sum(y, TARN_ALL_AXES)), TARN_OK);
+    }
+    EXPECT(tarn_grad_of(x), 2 * (12 + 4), 2 * (27 + 6));
+    tarn_tensor *h = tarn_exp(x);
+    tarn_tensor *y = tarn_checkpoint(second_first, TARN_LIST(h, h), NULL);
+    check_status(tarn_grad(TARN_LIST(tarn_sum(y, TARN_ALL_AXES)), TARN_LIST(h), g, NULL), TARN_OK);
+    check_close(g[0], ((const double[]){ 3 * exp(4), 3 * exp(6) }), 2, 1e-11);
+}
+
+/* tarn_grad reaches the leaves that a function uses, and leaves their own gradients alone. */
+static void leaves_inside_are_inputs(void **state)
+{
+    tarn_manager *tm = MANAGER(state);
+    tarn_tensor *x = LEAF(tm, 2, 3), *w = LEAF(tm, 5, 7), *c = VECTOR(tm, 1, 10), *g[2];
+    tarn_tensor *y = tarn_sum(tarn_checkpoint(with_context, TARN_LIST(x), w), TARN_ALL_AXES);
+    const tarn_grad_options keep = { .keep_graph = true };
+    check_status(tarn_grad(TARN_LIST(y), TARN_LIST(x), g, &keep), TARN_OK);
+    EXPECT(g[0], 5, 7);
+    check_status(tarn_grad(TARN_LIST(y), TARN_LIST(w, x), g, &keep), TARN_OK);
+    EXPECT(g[0], 2, 3);
+    EXPECT(g[1], 5, 7);
+    y = tarn_sum(tarn_checkpoint(with_context, TARN_LIST(c), w), TARN_ALL_AXES);
+    check_status(tarn_grad(TARN_LIST(y), TARN_LIST(w), g, &keep), TARN_OK);
+    EXPECT(g[0], 1, 10);
+    assert_false(tarn_has_grad(w));
+    assert_false(tarn_has_grad(x));
+    check_status(tarn_backward(y), TARN_OK);
+    EXPECT(tarn_grad_of(w), 1, 10);
+}
+
+/* Labels have no gradient. */
+static tarn_tensor *best(tarn_tensor *const *inputs, int n, void *context)
+{
+    (void)n, (void)context;
+    return tarn_argmax(inputs[0], TARN_AXES(1));
+}
+
+static void results_without_a_gradient(void **state)
+{
+    tarn_manager *tm = MANAGER(state);
+    tarn_tensor *x = tarn_require_grad(tarn_reshape(VECTOR(tm, 1, 2, 3, 4), TARN_SHAPE(2, 2)));
+    tarn_tensor *labels = tarn_checkpoint(best, TARN_LIST(x), NULL);
+    assert_false(tarn_requires_grad(labels));
+    check_close(labels, ((const double[]){ 1, 1 }), 2, 0);
+    check_status(tarn_backward(tarn_cross_entropy(x, labels)), TARN_OK);
+}
+
+/* ---- hooks */
+
+static void count(void *context, tarn_tensor *t, tarn_tensor *gradient)
+{
+    (void)t, (void)gradient;
+    ++*(int *)context;
+}
+
+/* Hooks of a leaf are called for each function that uses it, and for the pass itself. */
+static void hooks_of_leaves(void **state)
+{
+    tarn_manager *tm = MANAGER(state);
+    tarn_tensor *w = LEAF(tm, 2, 3);
+    int called = 0;
+    check_status(tarn_on_gradient(w, count, &called), TARN_OK);
+    tarn_tensor *h = tarn_mul_scalar(w, 1); /* the pass's last use */
+    tarn_tensor *y = tarn_checkpoint(with_context, TARN_LIST(h), w);
+    check_status(tarn_backward(tarn_sum(y, TARN_ALL_AXES)), TARN_OK);
+    assert_int_equal(called, 2);
+    y = tarn_checkpoint(with_context, TARN_LIST(w), w);
+    check_status(tarn_backward(tarn_sum(y, TARN_ALL_AXES)), TARN_OK);
+    assert_int_equal(called, 4);
+    EXPECT(tarn_grad_of(w), 8, 12);
+}
+
 /* ---- errors */
+
+static void spoil(void *context, tarn_tensor *t, tarn_tensor *gradient)
+{
+    (void)context, (void)t;
+    (void)tarn_reshape(gradient, TARN_SHAPE(7));
+}
+
+/* What a pass that fails has given to leaves goes, also where a function used them. */
+static void a_pass_that_fails_leaves_no_gradient(void **state)
+{
+    tarn_manager *tm = MANAGER(state);
+    tarn_tensor *x = LEAF(tm, 1, 2), *w = LEAF(tm, 3, 4);
+    tarn_tensor *h = tarn_square(x);
+    check_status(tarn_on_gradient(h, spoil, NULL), TARN_OK);
+    tarn_tensor *y = tarn_checkpoint(with_context, TARN_LIST(h), w);
+    check_status(tarn_backward(tarn_sum(y, TARN_ALL_AXES)), TARN_ESHAPE);
+    check_error_part(tm, TARN_ESHAPE, "reshape");
+    assert_false(tarn_has_grad(w));
+    assert_int_equal(tarn_manager_get_stats(tm).tape_length, 0);
+}
+
+static void what_was_computed_outside_is_found(void **state)
+{
+    tarn_manager *tm = MANAGER(state);
+    tarn_tensor *x = LEAF(tm, 1, 2), *w = LEAF(tm, 3, 4);
+    tarn_tensor *h = tarn_keep(tarn_square(w));
+    tarn_tensor *y = tarn_checkpoint(with_context, TARN_LIST(x), h);
+    check_status(tarn_backward(tarn_sum(tarn_mul(y, h), TARN_ALL_AXES)), TARN_ESTATE);
+    check_error(tm, TARN_ESTATE,
+                "tarn_checkpoint: the function uses [2], which was computed outside from what "
+                "requires a gradient: make it one of the inputs");
+    assert_false(tarn_has_grad(w));
+    assert_int_equal(tarn_manager_get_stats(tm).tape_length, 0);
+}
 
 static tarn_tensor *fickle(tarn_tensor *const *inputs, int n, void *context)
 {
@@ -244,9 +373,12 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, check_setup, check_teardown)
     const struct CMUnitTest tests[] = {
-        TEST(training_gives_the_same_bits),    TEST(intermediates_are_not_kept),
-        TEST(checkpoints_in_checkpoints),      TEST(odd_functions),
-        TEST(functions_that_change_are_found), TEST(memory_may_end_anywhere),
+        TEST(training_gives_the_same_bits),         TEST(intermediates_are_not_kept),
+        TEST(checkpoints_in_checkpoints),           TEST(odd_functions),
+        TEST(inputs_that_are_used_in_several_ways), TEST(leaves_inside_are_inputs),
+        TEST(results_without_a_gradient),           TEST(hooks_of_leaves),
+        TEST(a_pass_that_fails_leaves_no_gradient), TEST(what_was_computed_outside_is_found),
+        TEST(functions_that_change_are_found),      TEST(memory_may_end_anywhere),
     };
     return cmocka_run_group_tests_name("checkpoint", tests, NULL, NULL);
 }

@@ -144,6 +144,53 @@ static void a_gradient_in_the_loss(void **state)
     assert_int_equal(tarn_manager_get_stats(tm).tape_length, 0);
 }
 
+/* What was saved can be read, even if its handle has ended; a seed that outlived its scope, and
+ * that is the gradient itself, stays its holder's. */
+static void handles_that_ended(void **state)
+{
+    tarn_manager *tm = MANAGER(state);
+    const tarn_grad_options create = { .create_graph = true };
+    tarn_tensor *x = LEAF(tm, 0.25, 0.5), *y = NULL, *v = NULL, *g[1], *h[1];
+    {
+        TARN_SCOPE(tm);
+        tarn_tensor *e = tarn_exp(x);
+        y = tarn_escape(tarn_sum(tarn_square(e), TARN_ALL_AXES));
+        v = tarn_retain(VECTOR(tm, 5, 6));
+    }
+    check_status(tarn_grad(TARN_LIST(y), TARN_LIST(x), g, &create), TARN_OK);
+    check_close(g[0], ((const double[]){ 2 * exp(0.5), 2 * exp(1) }), 2, 1e-14);
+    check_status(tarn_grad(TARN_LIST(tarn_sum(g[0], TARN_ALL_AXES)), TARN_LIST(x), h, NULL),
+                 TARN_OK);
+    check_close(h[0], ((const double[]){ 4 * exp(0.5), 4 * exp(1) }), 2, 1e-13);
+    for (int i = 0; i < 2; i++) {
+        TARN_SCOPE(tm);
+        tarn_tensor *z = i == 0 ? x : tarn_alias(x);
+        check_status(tarn_grad(TARN_LIST(z), TARN_LIST(x), g,
+                               &(tarn_grad_options){ .gradients = &v, .create_graph = true }),
+                     TARN_OK);
+        EXPECT(g[0], 5, 6);
+    }
+    EXPECT(v, 5, 6);
+    tarn_release(v);
+}
+
+/* An operation that is differentiated as a composition reads operands that its kernels do not
+ * keep: what has changed there is found. */
+static void operands_that_changed(void **state)
+{
+    tarn_manager *tm = MANAGER(state);
+    tarn_tensor *x = tarn_reshape(VECTOR(tm, 1, 2, 4, 3), TARN_SHAPE(2, 2)), *g[1];
+    tarn_tensor *bias = LEAF(tm, 0, 0);
+    tarn_tensor *y = tarn_layer_norm(x, 1, VECTOR(tm, 1, 1), bias, 1e-5);
+    tarn_tensor *loss = tarn_sum(y, TARN_ALL_AXES);
+    const tarn_grad_options create = { .create_graph = true };
+    ((double *)tarn_data_mut(x))[0] = 7;
+    check_status(tarn_grad(TARN_LIST(loss), TARN_LIST(bias), g, &create), TARN_ESTATE);
+    check_error_part(tm, TARN_ESTATE, "tarn_grad: x [2,2], which layer_norm saved for backward");
+    check_status(tarn_grad(TARN_LIST(loss), TARN_LIST(bias), g, NULL), TARN_OK); /* it needs none */
+    EXPECT(g[0], 2, 2);
+}
+
 static void products_with_jacobian_and_hessian(void **state)
 {
     tarn_manager *tm = MANAGER(state);
@@ -161,6 +208,10 @@ static void products_with_jacobian_and_hessian(void **state)
     tarn_tensor *const missing[] = { v, NULL };
     check_status(tarn_hvp(loss, TARN_LIST(x, w), missing, products), TARN_EARG);
     check_error(tm, TARN_EARG, "tarn_hvp: the vector of input 1 is NULL");
+    TARN_NO_GRAD(tm); /* of what was recorded outside */
+    check_status(tarn_hvp(loss, TARN_LIST(x, w), vectors, products), TARN_OK);
+    EXPECT(products[0], 6 * 1 * 3 * 1 + 3 * 1 * 100, 6 * 2 * 4 * 10);
+    assert_false(tarn_requires_grad(tarn_square(x)));
 }
 
 /* ---- hooks */
@@ -262,6 +313,8 @@ int main(void)
         TEST(wrong_arguments),
         TEST(third_derivative_of_a_cube),
         TEST(a_gradient_in_the_loss),
+        TEST(handles_that_ended),
+        TEST(operands_that_changed),
         TEST(products_with_jacobian_and_hessian),
         TEST(hooks_see_and_change_gradients),
         TEST(hooks_of_recorded_gradients),

@@ -54,9 +54,10 @@ typedef struct tarn_backward_options {
  * nothing changed: an error already held; TARN_EARG for NULL (returned only: there is no manager to
  * hold it); TARN_ESHAPE unless the loss has one element; TARN_ESTATE if nothing that requires a
  * gradient leads to it, if a part of its graph was already released by an earlier pass, or if a
- * tensor saved for backward was changed since (the message names the operation). TARN_ENOMEM half
- * way: the gradients that were touched become empty and the loss's part of the tape is dropped;
- * begin again at the forward pass. */
+ * tensor saved for backward was changed since (the message names the operation). Half way, if
+ * memory ends (TARN_ENOMEM) or a hook, a custom operation, a function of tarn_checkpoint or
+ * tarn_check_finite has an error: then the gradients that were touched become empty and the loss's
+ * part of the tape is dropped; begin again at the forward pass. */
 TARN_API tarn_status tarn_backward(tarn_tensor *loss);
 
 /* The same with another seed than one, or keeping the graph. NULL options mean every default. */
@@ -68,8 +69,8 @@ typedef struct tarn_grad_options {
     tarn_tensor *const *gradients; /* of the outputs, each of its output's shape and type; NULL, or
                                       a NULL among them: one, for an output of one element */
     bool keep_graph;               /* keep tape and values for another pass over them */
-    bool create_graph;             /* record the computation of the gradients, so that they can be
-                                      differentiated             in turn; the graph is kept */
+    bool create_graph;   /* record how the gradients are computed, inside TARN_NO_GRAD as well, so
+                            that they can be differentiated in turn; the graph is kept */
     bool unused_is_null; /* an input that no output depends on has NULL instead of zeros */
 } tarn_grad_options;
 
@@ -78,8 +79,8 @@ typedef struct tarn_grad_options {
  * gradient; the gradients of leaves (tarn_grad_of) are left alone. An input that no output depends
  * on has zeros. Without keep_graph, intermediates between inputs and outputs end as with
  * tarn_backward; inputs and outputs stay readable. NULL options mean every default.
- *     tarn_grad(TARN_LIST(loss), TARN_LIST(w, b), gradients, &(tarn_grad_options){ .create_graph =
- * true });
+ *     tarn_grad(TARN_LIST(loss), TARN_LIST(w, b), gradients,
+ *               &(tarn_grad_options){ .create_graph = true });
  * Fails, with every gradient NULL and the error held: as tarn_backward; TARN_ESTATE for an input
  * that requires no gradient, or where create_graph meets an operation whose gradient cannot be
  * recorded (the message names it). */
@@ -102,9 +103,10 @@ TARN_API tarn_status tarn_hvp(tarn_tensor *loss, tarn_list inputs, tarn_tensor *
 
 /* ---- hooks */
 
-/* What a hook is told: the tensor and its gradient, complete. It may compute, change the elements
- * of the gradient (tarn_data_mut, tarn_mul_scalar_ ...) and hold it with tarn_retain, but start no
- * backward pass. An error that it leaves held ends the pass. */
+/* What a hook is told: the tensor, whose elements may have been given back, and its gradient,
+ * complete. It may compute, change the elements of the gradient (tarn_data_mut, tarn_mul_scalar_
+ * ...) unless that is recorded (create_graph), and hold it with tarn_retain, but start no backward
+ * pass. An error that it leaves held ends the pass. */
 typedef void (*tarn_gradient_hook)(void *context, tarn_tensor *t, tarn_tensor *gradient);
 
 /* Calls `hook` whenever the gradient of t has been computed: for an intermediate before it is
@@ -113,7 +115,7 @@ typedef void (*tarn_gradient_hook)(void *context, tarn_tensor *t, tarn_tensor *g
  * TARN_EARG; TARN_ENOMEM. */
 TARN_API tarn_status tarn_on_gradient(tarn_tensor *t, tarn_gradient_hook hook, void *context);
 
-/* Removes the hooks of t. */
+/* Removes the hooks of t; a hook may do so, too. */
 TARN_API void tarn_clear_hooks(tarn_tensor *t);
 
 /* ---- computing again instead of keeping */
@@ -123,10 +125,10 @@ typedef tarn_tensor *(*tarn_function)(tarn_tensor *const *inputs, int n, void *c
 
 /* function(inputs), of which only inputs and output are kept for backward: it runs without being
  * recorded, and again, recorded, when backward reaches it. It must do the same both times (dropout
- * layers draw the same again), may use parameters, but no other tensor computed outside from what
- * requires a gradient, and `context` must be valid until backward. 1 to 5 inputs. Where nothing is
- * recorded it is the function and no more. Gradients pass by tarn_backward; tarn_grad reaches the
- * inputs, but no leaf that the function uses besides, and create_graph does not pass.
+ * layers draw the same again), may use parameters and other leaves, but nothing else that was
+ * computed outside from what requires a gradient (backward then fails: TARN_ESTATE), and `context`
+ * must be valid until backward. 1 to 5 inputs. Where nothing is recorded it is the function and no
+ * more. For tarn_grad it counts as computed from every leaf; create_graph does not pass.
  * Fails: NULL with the error held: TARN_EARG, TARN_ENOMEM, whatever the function fails with. */
 TARN_API tarn_tensor *tarn_checkpoint(tarn_function function, tarn_list inputs, void *context);
 

@@ -36,8 +36,9 @@ TARN_API tarn_status tarn_model_summary(tarn_module *module, FILE *stream,
 /* Runs backward from `loss` without touching any gradient or the tape, and looks at every parameter
  * of every module of the loss's manager: those that no gradient reaches, those whose gradient is
  * all zeros, and those with a NaN or an infinity in it. Returns how many there are, -1 on failure
- * with the error held; frozen parameters do not count. Each is written to `stream`, unless that is
- * NULL, in one line with what to look for. Call it before tarn_backward. */
+ * with the error held; frozen parameters do not count, and a dry run finds none. Each is written to
+ * `stream`, unless that is NULL, in one line with what to look for. Hooks are called. Call it
+ * before tarn_backward. */
 TARN_API int tarn_model_check(tarn_tensor *loss, FILE *stream);
 
 /* ---- gradients */

@@ -26,8 +26,8 @@ static tarn_tensor *new_gradient(const tarn_tensor *t, uint32_t tag)
 /* Room for the gradient of a leaf: the leaf's own, or what the pass was asked for. */
 static void make_leaf_din(const tarn__pass *p, tarn__call *call, tarn_tensor *t, int i)
 {
-    if (p->targets == NULL) {
-        call->din[i] = tarn__leaf_grad(t);
+    if (tarn__keeps_gradient(p, t)) {
+        if (tarn__tape_note_addition(t) == TARN_OK) call->din[i] = tarn__leaf_grad(t);
         if (t->grad_state == TARN__GRAD_ARRIVED) call->add[i] = true;
         return;
     }
@@ -35,6 +35,13 @@ static void make_leaf_din(const tarn__pass *p, tarn__call *call, tarn_tensor *t,
     if (*gradient != NULL) call->add[i] = true;
     else *gradient = new_gradient(t, tarn__tag_like(t, TARN_KIND_GRADIENT));
     call->din[i] = *gradient;
+}
+
+/* The gradient of a leaf has been written: whoever reads it must not find zeros pending. */
+static void leaf_arrived(const tarn__pass *p, tarn_tensor *t, tarn_tensor *gradient)
+{
+    tarn__touch(gradient, true);
+    if (tarn__keeps_gradient(p, t)) t->grad_state = TARN__GRAD_ARRIVED;
 }
 
 /* Whether the gradient of operand 0 may take the memory of the output's. */
@@ -116,6 +123,14 @@ static tarn_status run_backward(tarn__call *call, const tarn__node *node)
     return status;
 }
 
+/* The same for a function that runs again. Its own pass notes hooks of leaves for itself. */
+static tarn_status run_segment(const tarn__pass *p, const tarn__call *call, const tarn__node *node)
+{
+    const tarn_status status = tarn__segment_backward(p, call, node);
+    if (p->leaf_hooks) tarn__pass_note_hooks(p, node);
+    return status;
+}
+
 /* Computes the gradients that node's operands want from the gradient of its output. */
 static tarn_status run_node(const tarn__pass *p, tarn__node *node)
 {
@@ -132,19 +147,15 @@ static tarn_status run_node(const tarn__pass *p, tarn__node *node)
         status = make_din(p, &call, node, i);
         wanted = wanted || node->in[i]->layout.numel > 0;
     }
-    if (node->segment != NULL && status == TARN_OK) status = tarn__segment_backward(&call, node);
+    if (node->segment != NULL && status == TARN_OK) status = run_segment(p, &call, node);
     else if (status == TARN_OK && wanted) status = run_backward(&call, node);
     for (int i = 0; i < node->op->arity && status == TARN_OK; i++)
-        if (call.din[i] != NULL && node->in[i]->node == NULL) tarn__touch(call.din[i], true);
+        if (call.din[i] != NULL && node->in[i]->node == NULL)
+            leaf_arrived(p, node->in[i], call.din[i]);
     if (status == TARN_OK && p->tm->watch != 0) status = tarn__watch_backward(&call, node->in);
-    for (int i = 0; i < node->op->arity && status == TARN_OK; i++) {
-        tarn_tensor *t = node->in[i];
-        if (call.din[i] == NULL || t->node != NULL) continue;
-        if (p->targets == NULL) t->grad_state = TARN__GRAD_ARRIVED;
-        if (t->hooks == NULL || t->hooks->last_use != node) continue;
-        t->hooks->last_use = NULL; /* once, if it is both operands */
-        status = tarn__pass_call_hooks(t, call.din[i], false);
-    }
+    for (int i = 0; i < node->op->arity && status == TARN_OK; i++)
+        if (call.din[i] != NULL && node->in[i]->node == NULL)
+            status = tarn__pass_call_leaf_hooks(node->in[i], node, call.din[i], false);
     return status;
 }
 
@@ -159,19 +170,6 @@ static void spend(const tarn__pass *p)
         if (in_between && tarn__pass_runs(p, node) && !t->kept && t->retains == 0 &&
             t->owner != TARN__OWNER_OBJECT)
             tarn__tensor_spend(t);
-    }
-}
-
-/* Empties the gradients of the leaves of reached nodes from the loss down to `stop`. */
-static void empty_leaves(const tarn__pass *p, const tarn__node *stop)
-{
-    for (tarn__node *node = p->last; node != NULL; node = tarn__pass_before(p, node)) {
-        for (int i = 0; i < node->op->arity && tarn__pass_runs(p, node); i++) {
-            tarn_tensor *t = node->in[i];
-            if (p->targets == NULL && tarn__gets_gradient(p, node, i) && t->node == NULL)
-                tarn__leaf_empty(t);
-        }
-        if (node == stop) return;
     }
 }
 
@@ -205,10 +203,7 @@ tarn_status tarn__pass_run(const tarn__pass *p)
         p->tm->label = node->op->name; /* for an error that tells where memory ended */
         status = arrive(p, node);
         p->tm->label = NULL;
-        if (status != TARN_OK) {
-            empty_leaves(p, node);
-            break;
-        }
+        if (status != TARN_OK) break;
         tarn__unref(node->dout);
         node->dout = NULL;
         if (!p->keep_graph && node->runs) tarn__node_unsave(node);
@@ -241,35 +236,41 @@ static bool stands_apart(const tarn_tensor *leaf, const tarn_tensor *gradient)
 }
 
 /* A loss that is a leaf itself: its gradient is the seed. */
-static tarn_status add_to_leaf(tarn_tensor *leaf, tarn_tensor *seed)
+static tarn_status add_to_leaf(const tarn__pass *p, tarn_tensor *leaf, tarn_tensor *seed)
 {
-    tarn_tensor *grad = tarn__leaf_grad(leaf);
-    if (grad == NULL) return TARN_ENOMEM;
-    if (leaf->grad_state == TARN__GRAD_ARRIVED) tarn__add_strided(grad, seed);
-    else tarn__copy_strided(grad, seed);
-    tarn__touch(grad, true);
-    leaf->grad_state = TARN__GRAD_ARRIVED;
-    return leaf->hooks != NULL ? tarn__pass_call_hooks(leaf, grad, false) : TARN_OK;
+    tarn__call call = { .manager = p->tm };
+    if (!tarn__keeps_gradient(p, leaf) && leaf->target == 0) return TARN_OK;
+    make_leaf_din(p, &call, leaf, 0);
+    if (call.din[0] == NULL) return tarn_error_code(p->tm);
+    if (call.add[0]) tarn__add_strided(call.din[0], seed);
+    else tarn__copy_strided(call.din[0], seed);
+    leaf_arrived(p, leaf, call.din[0]);
+    return leaf->hooks != NULL ? tarn__pass_call_hooks(leaf, call.din[0], false) : TARN_OK;
 }
 
-static tarn_status backward_of_leaf(tarn_tensor *leaf, tarn_tensor *gradient)
+static tarn_status backward_of_leaf(const tarn__pass *p, tarn_tensor *leaf, tarn_tensor *gradient)
 {
     if (stands_apart(leaf, gradient)) {
         tarn__materialize(gradient);
-        return add_to_leaf(leaf, gradient);
+        return add_to_leaf(p, leaf, gradient);
     }
     tarn_tensor *seed = tarn__pass_make_seed(leaf, gradient);
     if (seed == NULL) return tarn_error_code(leaf->manager);
-    const tarn_status status = add_to_leaf(leaf, seed);
+    const tarn_status status = add_to_leaf(p, leaf, seed);
     tarn__unref(seed);
     return status;
 }
 
-tarn_status tarn__backward_segment(tarn_tensor *output, tarn_tensor *seed)
+tarn_status tarn__backward_inside(const tarn__pass *outer, uint64_t after, tarn_tensor *output,
+                                  tarn_tensor *seed)
 {
-    tarn__pass p = { .tm = output->manager, .name = "tarn_backward" };
+    tarn__pass p = { .tm = outer->tm,
+                     .name = outer->name,
+                     .after = after,
+                     .targets = outer->targets,
+                     .gradients = outer->gradients };
     if (!output->requires_grad) return TARN_OK;
-    if (output->node == NULL) return add_to_leaf(output, seed);
+    if (output->node == NULL) return add_to_leaf(&p, output, seed);
     tarn_status status = tarn__pass_mark(&p, &TARN_LIST(output));
     if (status != TARN_OK) return status;
     output->node->dout = tarn__pass_make_seed(output, seed);
@@ -285,8 +286,9 @@ static tarn_status backward(tarn_tensor *loss, const tarn_backward_options *o)
     if (status == TARN_OK) status = tarn__pass_check_seed(&p, loss, o->gradient);
     if (status == TARN_OK) status = tarn__tape_enter(tm, p.name);
     if (status != TARN_OK) return status;
+    tarn__ref(loss); /* whatever hooks do */
     if (loss->node == NULL) {
-        status = backward_of_leaf(loss, o->gradient);
+        status = backward_of_leaf(&p, loss, o->gradient);
     } else {
         status = tarn__pass_mark(&p, &TARN_LIST(loss));
         tarn_tensor *seed = status == TARN_OK ? tarn__pass_make_seed(loss, o->gradient) : NULL;
@@ -294,7 +296,8 @@ static tarn_status backward(tarn_tensor *loss, const tarn_backward_options *o)
         loss->node->dout = seed;
         if (status == TARN_OK) status = tarn__pass_run(&p);
     }
-    tarn__tape_leave(tm);
+    tarn__unref(loss);
+    tarn__tape_leave(tm, status);
     return status;
 }
 

@@ -104,7 +104,6 @@ static void save_all(tarn__node *node)
         node->saved |= (uint8_t)(1u << i);
         node->in[i]->saves++;
         tarn__mark_saved(node->in[i]);
-        node->versions[i] = node->in[i]->storage->version;
     }
 }
 
@@ -154,9 +153,11 @@ tarn_tensor *tarn_checkpoint(tarn_function function, tarn_list inputs, void *con
     }
     *s = (tarn__segment){ .function = function, .context = context, .n = inputs.n };
     tarn_tensor *y = run_unrecorded(tm, s, inputs.items);
-    if (y != NULL && record(tm, s, inputs.items, y) != NULL) return y;
+    const bool no_gradient =
+        y != NULL && y->layout.dtype != TARN_F32 && y->layout.dtype != TARN_F64;
+    if (y != NULL && !no_gradient && record(tm, s, inputs.items, y) != NULL) return y;
     tarn__segment_free(tm, s);
-    return NULL;
+    return no_gradient ? y : NULL;
 }
 
 /* ---- backward */
@@ -167,9 +168,25 @@ static tarn_tensor *stand_in(tarn_tensor *input, tarn_tensor *din, bool add)
     /* The handle may have ended, but its elements were saved. */
     tarn_tensor *leaf = tarn__adopt(tarn__tensor_view(input, &input->layout, 0));
     if (leaf == NULL || din == NULL || tarn_require_grad(leaf) == NULL) return leaf;
+    leaf->target = TARN__TARGET_ITSELF;
     leaf->grad = din;
     leaf->grad_state = add ? TARN__GRAD_ARRIVED : TARN__GRAD_EMPTY;
     return leaf;
+}
+
+/* Whether din[i] holds what is to be added to. Where parts arrive in any order, of an input that is
+ * named twice or of a leaf that the function may use besides, it begins as zeros. */
+static bool begin_gradient(const tarn__pass *p, const tarn__call *call, const tarn__node *node,
+                           int i)
+{
+    tarn_tensor *t = node->in[i], *din = call->din[i];
+    bool shared = t->node == NULL;
+    for (int j = i + 1; j < call->op->arity; j++) shared = shared || node->in[j] == t;
+    if (din == NULL || call->add[i] || !shared) return call->add[i];
+    tarn__make_zero(din);
+    tarn__materialize(din);
+    if (t->node == NULL && tarn__keeps_gradient(p, t)) t->grad_state = TARN__GRAD_ARRIVED;
+    return true;
 }
 
 /* Takes din back; it reads as zeros if nothing arrived. */
@@ -181,9 +198,11 @@ static void take_back(tarn_tensor *leaf, tarn_tensor *din, bool add)
     memset(din->data, 0, tarn__bytes(din));
 }
 
-static tarn_status run_again(const tarn__call *call, tarn__segment *s, tarn_tensor *const *leaves)
+static tarn_status run_again(const tarn__pass *p, const tarn__call *call, tarn__segment *s,
+                             tarn_tensor *const *leaves)
 {
     tarn_manager *tm = call->manager;
+    const uint64_t before = p->tape->position;
     char now[TARN__DESCRIPTION_BYTES], first[TARN__DESCRIPTION_BYTES];
     tarn_tensor *y = tarn_ok(tm) ? s->function(leaves, s->n, s->context) : NULL;
     if (!tarn_ok(tm)) return tarn_error_code(tm);
@@ -194,19 +213,24 @@ static tarn_status run_again(const tarn__call *call, tarn__segment *s, tarn_tens
             "tarn_checkpoint: the function gives %s now and gave %s first: it must do "
             "the same each time",
             y == NULL ? "NULL" : tarn__describe(y, now), tarn__describe(call->out, first));
-    return tarn__backward_segment(y, call->dout);
+    return tarn__backward_inside(p, before, y, call->dout);
 }
 
-tarn_status tarn__segment_backward(const tarn__call *call, const tarn__node *node)
+tarn_status tarn__segment_backward(const tarn__pass *p, const tarn__call *call,
+                                   const tarn__node *node)
 {
     tarn_manager *tm = call->manager;
     tarn__segment *s = node->segment;
     tarn_tensor *leaves[TARN__MAX_OPERANDS] = { NULL };
+    bool add[TARN__MAX_OPERANDS] = { false };
     const tarn_scope scope = tarn_scope_begin(tm);
     const outside before = enter(tm, &s->draws, true);
-    for (int i = 0; i < s->n; i++) leaves[i] = stand_in(node->in[i], call->din[i], call->add[i]);
-    const tarn_status status = run_again(call, s, leaves);
-    for (int i = 0; i < s->n; i++) take_back(leaves[i], call->din[i], call->add[i]);
+    for (int i = 0; i < s->n; i++) {
+        add[i] = begin_gradient(p, call, node, i);
+        leaves[i] = stand_in(node->in[i], call->din[i], add[i]);
+    }
+    const tarn_status status = run_again(p, call, s, leaves);
+    for (int i = 0; i < s->n; i++) take_back(leaves[i], call->din[i], add[i]);
     leave(tm, before);
     tarn_scope_end(scope);
     return status;

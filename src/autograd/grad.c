@@ -61,6 +61,17 @@ static tarn_status check_outputs(const tarn__pass *p, tarn_list outputs, tarn_te
 
 /* ---- targets */
 
+/* Holds the tensors of a list, whatever hooks do to their handles, and lets them go. */
+static void hold(tarn_list list)
+{
+    for (int i = 0; i < list.n; i++) tarn__ref(list.items[i]);
+}
+
+static void let_go(tarn_list list)
+{
+    for (int i = 0; i < list.n; i++) tarn__unref(list.items[i]);
+}
+
 /* Numbers the inputs, each tensor once. */
 static void begin_targets(tarn_list inputs)
 {
@@ -98,14 +109,14 @@ static tarn_status end_targets(const tarn__pass *p, tarn_status status)
 
 /* ---- seeds */
 
-/* The seed as the pass adds it up: by operations a tensor of the open scope, else nobody's. The
+/* The seed as the pass adds it up: by operations a handle of the open scope, else nobody's. The
  * reference belongs to the caller. */
 static tarn_tensor *seed_of(tarn_tensor *output, tarn_tensor *given, bool create_graph)
 {
     if (!create_graph) return tarn__pass_make_seed(output, given);
-    tarn_tensor *seed = given;
-    if (seed == NULL)
-        seed = tarn_ones(output->manager, (tarn_dtype)output->layout.dtype, tarn_get_shape(output));
+    tarn_tensor *seed = given != NULL ? tarn_mul_scalar(given, 1)
+                                      : tarn_ones(output->manager, (tarn_dtype)output->layout.dtype,
+                                                  tarn_get_shape(output));
     if (seed != NULL) tarn__ref(seed);
     return seed;
 }
@@ -137,7 +148,7 @@ static tarn_status add_seed(const tarn__pass *p, tarn_tensor *output, tarn_tenso
 
 /* ---- tarn_grad */
 
-static tarn_status run(tarn__pass *p, tarn_list outputs, const tarn_grad_options *o)
+static tarn_status run_pass(tarn__pass *p, tarn_list outputs, const tarn_grad_options *o)
 {
     tarn_status status = tarn__pass_mark(p, &outputs);
     for (int i = 0; i < outputs.n && status == TARN_OK; i++)
@@ -147,6 +158,24 @@ static tarn_status run(tarn__pass *p, tarn_list outputs, const tarn_grad_options
     if (status != TARN_OK) tarn__pass_finish(p, true);
     else if (o->create_graph) status = tarn__pass_run_graph(p);
     else status = tarn__pass_run(p);
+    return status;
+}
+
+/* The same from the gradients' begin to their end. What is to be differentiated again is recorded
+ * even inside TARN_NO_GRAD. */
+static tarn_status run(tarn__pass *p, tarn_list outputs, tarn_list inputs,
+                       const tarn_grad_options *o)
+{
+    const uint32_t depth = p->tm->depth;
+    const bool no_grad = p->tm->frames[depth].no_grad;
+    p->tm->frames[depth].no_grad = no_grad && !o->create_graph;
+    hold(outputs);
+    hold(inputs);
+    begin_targets(inputs);
+    const tarn_status status = end_targets(p, run_pass(p, outputs, o));
+    let_go(inputs);
+    let_go(outputs);
+    p->tm->frames[depth].no_grad = no_grad;
     return status;
 }
 
@@ -171,10 +200,8 @@ tarn_status tarn_grad(tarn_list outputs, tarn_list inputs, tarn_tensor **gradien
     if (status == TARN_OK) status = tarn__tape_enter(tm, p.name);
     if (status != TARN_OK) return status;
     const tarn_phase phase = tarn__phase_auto(tm, "backward");
-    begin_targets(inputs);
-    status = run(&p, outputs, o);
-    status = end_targets(&p, status);
+    status = run(&p, outputs, inputs, o);
     (void)tarn_phase_end(phase);
-    tarn__tape_leave(tm);
+    tarn__tape_leave(tm, status);
     return status;
 }

@@ -21,56 +21,67 @@ static tarn_tensor *sum_to(tarn_tensor *g, const tarn__layout *x)
     return tarn_reshape(g, shape);
 }
 
-/* The gradients of a node whose operation says what it is composed of: those of the composition,
- * each operand standing for itself. The references belong to the caller. */
+/* The operands of a composition: those whose gradients are wanted are its targets, by handles of
+ * their own; the others are cut off from what they were computed from. */
+static tarn_status begin_composition(const tarn__pass *outer, const tarn__node *node,
+                                     tarn__call *call, tarn_list *targets, tarn_tensor **aliases)
+{
+    for (int i = 0; i < node->op->arity; i++) {
+        tarn_tensor *t = node->in[i];
+        if (t == NULL) continue;
+        /* What the kernels do not read is not saved: nobody has checked it. */
+        if (t->storage != NULL && tarn__pass_check_version(outer, node, i) != TARN_OK)
+            return TARN_ESTATE;
+        if (!t->requires_grad) continue;
+        const bool wanted = tarn__gets_gradient(outer, node, i);
+        call->in[i] = wanted ? tarn_alias(t) : tarn_detach(t);
+        if (call->in[i] == NULL) return tarn_error_code(outer->tm);
+        if (wanted) aliases[targets->n++] = call->in[i];
+    }
+    return TARN_OK;
+}
+
+/* Runs a pass from the result of a composition to its operands. */
+static tarn_status run_composition(const tarn__call *call, tarn__pass *p, tarn_tensor *y)
+{
+    if (y->node == NULL) return TARN_OK; /* no gradient goes through it */
+    TARN_ASSERT(tarn__same_shape(&y->layout, &call->out->layout));
+    tarn_tensor **seed = &y->node->dout;
+    if (y->target != 0) seed = &p->gradients[y->target - 1]; /* it is an operand itself */
+    else if (tarn__pass_mark(p, &TARN_LIST(y)) != TARN_OK) return tarn_error_code(p->tm);
+    *seed = call->dout;
+    tarn__ref(call->dout);
+    return y->target != 0 ? TARN_OK : tarn__pass_run_graph(p);
+}
+
+/* The gradients of a node whose operation says what it is composed of: those of the composition.
+ * The references belong to the caller. */
 static tarn_status composed(const tarn__call *call, const tarn__pass *outer, const tarn__node *node,
                             tarn_tensor **gradients)
 {
     tarn__call copy = *call;
     tarn_tensor *aliases[TARN__MAX_OPERANDS] = { NULL }, *arrived[TARN__MAX_OPERANDS] = { NULL };
     tarn_list targets = { 0, aliases };
-    int operand[TARN__MAX_OPERANDS] = { 0 };
-    for (int i = 0; i < node->op->arity; i++) {
-        tarn_tensor *t = node->in[i];
-        if (t == NULL || !t->requires_grad) continue;
-        const bool wanted = tarn__gets_gradient(outer, node, i);
-        copy.in[i] = wanted ? tarn_alias(t) : tarn_detach(t);
-        if (copy.in[i] == NULL) return tarn_error_code(call->manager);
-        if (!wanted) continue;
-        copy.in[i]->target = (uint32_t)targets.n + 1;
-        operand[targets.n] = i;
-        aliases[targets.n++] = copy.in[i];
-    }
-    tarn_tensor *y = node->op->compose(&copy);
+    tarn_status status = begin_composition(outer, node, &copy, &targets, aliases);
+    tarn_tensor *y = status == TARN_OK ? node->op->compose(&copy) : NULL;
     if (y == NULL) return tarn_error_code(call->manager);
-    TARN_ASSERT(tarn__same_shape(&y->layout, &call->out->layout));
-    if (y->node == NULL) return TARN_OK; /* no gradient goes through it */
     tarn__pass p = { .tm = call->manager,
                      .name = outer->name,
                      .keep_graph = true,
                      .independent = true,
                      .targets = &targets,
                      .gradients = arrived };
-    tarn_status status = TARN_OK;
-    if (y->target != 0) { /* the composition is an operand itself */
-        arrived[y->target - 1] = call->dout;
-        tarn__ref(call->dout);
-    } else {
-        status = tarn__pass_mark(&p, &TARN_LIST(y));
-        if (status == TARN_OK && p.last != NULL) {
-            y->node->dout = call->dout;
-            tarn__ref(call->dout);
-            status = tarn__pass_run_graph(&p);
-        }
-    }
-    for (int k = 0; k < targets.n; k++) {
-        aliases[k]->target = 0;
-        gradients[operand[k]] = arrived[k];
+    for (int k = 0; k < targets.n; k++) aliases[k]->target = (uint32_t)k + 1;
+    status = run_composition(call, &p, y);
+    for (int i = 0; i < node->op->arity; i++) {
+        if (copy.in[i] == NULL || copy.in[i]->target == 0) continue;
+        gradients[i] = arrived[copy.in[i]->target - 1];
+        copy.in[i]->target = 0;
     }
     return status;
 }
 
-/* ---- one node */
+/* ---- what arrives */
 
 /* Adds a gradient that arrives to what is there; the sum is owned, g is not. */
 static tarn_status add_to(tarn_tensor **sum, tarn_tensor *g)
@@ -83,16 +94,27 @@ static tarn_status add_to(tarn_tensor **sum, tarn_tensor *g)
     return TARN_OK;
 }
 
+/* The same for a target, whose gradient shares no memory with another's. */
+static tarn_status add_to_target(const tarn__pass *p, const tarn__node *node, const tarn_tensor *t,
+                                 tarn_tensor *g)
+{
+    TARN_ASSERT(t->target != 0);
+    tarn_tensor **sum = &p->gradients[t->target - 1];
+    if (*sum == NULL && g->storage == node->dout->storage) g = tarn_mul_scalar(g, 1);
+    return g != NULL ? add_to(sum, g) : tarn_error_code(p->tm);
+}
+
 /* Gives the gradient of an operand to the node that made it, or to the target that it is. */
-static tarn_status deliver(const tarn__pass *p, tarn_tensor *t, tarn_tensor *g)
+static tarn_status deliver(const tarn__pass *p, const tarn__node *node, tarn_tensor *t,
+                           tarn_tensor *g)
 {
     g = sum_to(g, &t->layout);
     if (g == NULL) return tarn_error_code(p->tm);
     const bool goes_on = t->node != NULL && !(p->independent && t->target != 0);
-    if (goes_on) return add_to(&t->node->dout, g);
-    TARN_ASSERT(t->target != 0);
-    return add_to(&p->gradients[t->target - 1], g);
+    return goes_on ? add_to(&t->node->dout, g) : add_to_target(p, node, t, g);
 }
+
+/* ---- one node */
 
 static tarn_status no_second(const tarn__pass *p, const tarn__node *node)
 {
@@ -101,7 +123,26 @@ static tarn_status no_second(const tarn__pass *p, const tarn__node *node)
         node->op->name, node->segment != NULL ? ": compute this part without tarn_checkpoint" : "");
 }
 
-static tarn_status run_node(const tarn__pass *p, tarn__node *node)
+/* Lets operations read what the node saved, though its handle may have ended; end_again undoes it,
+ * in reverse order, since a tensor may be several operands. */
+static void revive(const tarn__node *node, uint8_t ended_by[TARN__MAX_OPERANDS + 1])
+{
+    for (int i = 0; i <= TARN__MAX_OPERANDS; i++) {
+        tarn_tensor *t = tarn__node_tensor(node, i);
+        if (t == NULL) continue;
+        ended_by[i] = t->ended_by;
+        if (t->saves > 0) t->ended_by = TARN__ALIVE;
+    }
+}
+
+static void end_again(const tarn__node *node, const uint8_t ended_by[TARN__MAX_OPERANDS + 1])
+{
+    for (int i = TARN__MAX_OPERANDS; i >= 0; i--)
+        if (tarn__node_tensor(node, i) != NULL) tarn__node_tensor(node, i)->ended_by = ended_by[i];
+}
+
+/* Computes the gradients that node's operands want, and delivers them. */
+static tarn_status run_operations(const tarn__pass *p, tarn__node *node)
 {
     const tarn__op *op = node->op;
     tarn_tensor *gradients[TARN__MAX_OPERANDS] = { NULL };
@@ -118,11 +159,25 @@ static tarn_status run_node(const tarn__pass *p, tarn__node *node)
     for (int i = 0; i < op->arity && status == TARN_OK; i++) {
         if (!tarn__gets_gradient(p, node, i)) continue;
         tarn_tensor *g = op->graph != NULL ? op->graph(&call, i) : gradients[i];
-        if (g != NULL) status = deliver(p, node->in[i], g);
+        if (g != NULL) status = deliver(p, node, node->in[i], g);
         else status = tarn_error_code(p->tm);
     }
     for (int i = 0; i < op->arity; i++)
         if (gradients[i] != NULL) tarn__unref(gradients[i]);
+    return status;
+}
+
+static tarn_status run_node(const tarn__pass *p, tarn__node *node)
+{
+    uint8_t ended_by[TARN__MAX_OPERANDS + 1] = { 0 };
+    revive(node, ended_by);
+    tarn_status status = run_operations(p, node);
+    end_again(node, ended_by);
+    for (int i = 0; i < node->op->arity && status == TARN_OK; i++) {
+        tarn_tensor *t = node->in[i];
+        if (tarn__gets_gradient(p, node, i) && t->node == NULL && t->hooks != NULL)
+            status = tarn__pass_call_leaf_hooks(t, node, p->gradients[t->target - 1], true);
+    }
     return status;
 }
 
@@ -137,7 +192,7 @@ static tarn_status arrive(const tarn__pass *p, tarn__node *node)
         if (status != TARN_OK) return status;
     }
     if (t->target != 0) {
-        const tarn_status status = add_to(&p->gradients[t->target - 1], node->dout);
+        const tarn_status status = add_to_target(p, node, t, node->dout);
         if (status != TARN_OK) return status;
     }
     return node->runs ? run_node(p, node) : TARN_OK;

@@ -18,12 +18,15 @@ tarn_status tarn_on_gradient(tarn_tensor *t, tarn_gradient_hook hook, void *cont
                           tarn__describe(t, text));
     tarn__hook *record = tarn__records_alloc(tm->pool, sizeof(*record));
     if (record == NULL) return tarn__fail_memory(tm, "tarn_on_gradient", sizeof(*record));
-    *record = (tarn__hook){ .next = t->hooks, .call = hook, .context = context };
+    *record = (tarn__hook){ .next = t->hooks,
+                            .call = hook,
+                            .context = context,
+                            .last_use = t->hooks != NULL ? t->hooks->last_use : NULL };
     t->hooks = record;
     return TARN_OK;
 }
 
 void tarn_clear_hooks(tarn_tensor *t)
 {
-    if (t != NULL && tarn__readable(t, "tarn_clear_hooks")) tarn__hooks_end(t);
+    if (t != NULL) tarn__hooks_end(t);
 }

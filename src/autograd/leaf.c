@@ -69,7 +69,11 @@ tarn_tensor *tarn__leaf_grad(tarn_tensor *t)
 {
     if (t->grad != NULL) return t->grad;
     tarn__layout layout = t->layout;
-    if (tarn__layout_pack(&layout) != TARN_OK) return NULL; /* an expanded leaf of enormous size */
+    const tarn_status status = tarn__layout_pack(&layout);
+    if (status != TARN_OK) {
+        (void)tarn__fail(t->manager, status, "the gradient of an expanded leaf is too large");
+        return NULL;
+    }
     const uint32_t tag = tarn__tag_like(t, TARN_KIND_GRADIENT);
     t->grad = tarn__own(tarn__tensor_new_tagged(t->manager, &layout, TARN_ZEROED, tag));
     return t->grad;

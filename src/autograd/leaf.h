@@ -7,7 +7,7 @@
 
 #include "core/tensor.h"
 
-/* The gradient of a leaf, made if there is none yet (then it reads as zeros); NULL with TARN_ENOMEM
+/* The gradient of a leaf, made if there is none yet (then it reads as zeros); NULL with the error
  * held. */
 tarn_tensor *tarn__leaf_grad(tarn_tensor *t);
 

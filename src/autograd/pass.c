@@ -8,22 +8,28 @@ static bool reached(const tarn__pass *p, const tarn__node *node) { return node->
 
 /* ---- marks */
 
+tarn_status tarn__pass_check_version(const tarn__pass *p, const tarn__node *node, int i)
+{
+    const tarn_tensor *t = tarn__node_tensor(node, i);
+    if (t->storage->version == node->versions[i]) return TARN_OK;
+    char text[TARN__DESCRIPTION_BYTES];
+    return tarn__fail(t->manager, TARN_ESTATE,
+                      "%s: %s %s, which %s saved for backward, was changed since: "
+                      "change it after %s, or change a copy",
+                      p->name, i < TARN__MAX_OPERANDS ? node->op->operands[i] : "result",
+                      tarn__describe(t, text), node->op->name, p->name);
+}
+
 /* Checks what the node saved, and notes that this pass will read it. */
 static tarn_status check_saved(const tarn__pass *p, const tarn__node *node)
 {
-    for (int i = 0; node->saved >> i != 0; i++) {
+    tarn_status status = TARN_OK;
+    for (int i = 0; node->saved >> i != 0 && status == TARN_OK; i++) {
         if ((node->saved >> i & 1) == 0) continue;
-        const tarn_tensor *t = tarn__node_tensor(node, i);
-        t->storage->saved_in = p->id;
-        if (t->storage->version == node->versions[i]) continue;
-        char text[TARN__DESCRIPTION_BYTES];
-        return tarn__fail(t->manager, TARN_ESTATE,
-                          "%s: %s %s, which %s saved for backward, was changed since: "
-                          "change it after %s, or change a copy",
-                          p->name, i < TARN__MAX_OPERANDS ? node->op->operands[i] : "result",
-                          tarn__describe(t, text), node->op->name, p->name);
+        tarn__node_tensor(node, i)->storage->saved_in = p->id;
+        status = tarn__pass_check_version(p, node, i);
     }
-    return TARN_OK;
+    return status;
 }
 
 tarn_status tarn__pass_check_freed(const tarn__pass *p, const tarn_tensor *t)
@@ -37,34 +43,53 @@ tarn_status tarn__pass_check_freed(const tarn__pass *p, const tarn_tensor *t)
                       p->name, tarn__describe(t, text));
 }
 
-static void mark_reached(tarn__pass *p, tarn__node *node)
+/* Marks the node that made t, if there is one to be marked. */
+static tarn_status mark_reached(tarn__pass *p, const tarn_tensor *t)
 {
+    tarn__node *node = t->node;
+    if (node == NULL || reached(p, node) || (p->independent && t->target != 0)) return TARN_OK;
+    if (node->position <= p->after) {
+        char text[TARN__DESCRIPTION_BYTES];
+        return tarn__fail(p->tm, TARN_ESTATE,
+                          "tarn_checkpoint: the function uses %s, which was computed outside from "
+                          "what requires a gradient: make it one of the inputs",
+                          tarn__describe(t, text));
+    }
     node->pass = p->id;
     node->runs = p->targets == NULL;
     if (p->first == NULL || node->position < p->first->position) p->first = node;
     if (p->last == NULL || node->position > p->last->position) p->last = node;
+    return TARN_OK;
 }
 
 static tarn_status mark_operands(tarn__pass *p, const tarn__node *node)
 {
-    for (int i = 0; i < node->op->arity; i++) {
-        const tarn_tensor *t = node->in[i];
-        if (t == NULL || (p->independent && t->target != 0)) continue;
-        if ((node->wanted >> i & 1) != 0 && tarn__pass_check_freed(p, t) != TARN_OK)
-            return TARN_ESTATE;
-        if (t->node != NULL && !reached(p, t->node)) mark_reached(p, t->node);
+    tarn_status status = TARN_OK;
+    for (int i = 0; node->wanted >> i != 0 && status == TARN_OK; i++) {
+        if ((node->wanted >> i & 1) == 0) continue;
+        status = tarn__pass_check_freed(p, node->in[i]);
+        if (status == TARN_OK) status = mark_reached(p, node->in[i]);
     }
-    return TARN_OK;
+    return status;
+}
+
+static bool has_leaf(const tarn_list *targets)
+{
+    for (int i = 0; i < targets->n; i++)
+        if (targets->items[i]->node == NULL) return true;
+    return false;
 }
 
 /* Of the reached nodes, oldest first, those run that lead to a target. (Without targets all do, and
- * are checked as they are reached.) */
+ * are checked as they are reached.) A function that is run again may use any leaf. */
 static tarn_status mark_runs(const tarn__pass *p)
 {
     tarn_status status = TARN_OK;
+    const bool wants_leaf = has_leaf(p->targets);
     for (tarn__node *node = p->first; node != NULL && status == TARN_OK;
          node = node == p->last ? NULL : node->next) {
         if (!reached(p, node)) continue;
+        node->runs = node->segment != NULL && wants_leaf;
         for (int i = 0; i < node->op->arity && !node->runs; i++)
             if (node->in[i] != NULL) node->runs = tarn__gets_gradient(p, node, i);
         if (node->runs) status = check_saved(p, node);
@@ -72,15 +97,15 @@ static tarn_status mark_runs(const tarn__pass *p)
     return status;
 }
 
-/* The pass may not write a gradient that it also reads. The oldest node that uses a leaf with hooks
- * is noted: after it the gradient is complete. */
-static tarn_status check_leaves(const tarn__pass *p, tarn__node *node)
+/* The pass may not write a gradient that it also reads. */
+static tarn_status check_leaves(tarn__pass *p, const tarn__node *node)
 {
-    for (int i = 0; i < node->op->arity; i++) {
-        tarn_tensor *t = node->in[i];
-        if (t == NULL || t->node != NULL || !tarn__gets_gradient(p, node, i)) continue;
-        if (t->hooks != NULL) t->hooks->last_use = node;
-        if (t->grad == NULL || t->grad->storage->saved_in != p->id || p->targets != NULL) continue;
+    for (int i = 0; node->wanted >> i != 0; i++) {
+        if (!tarn__gets_gradient(p, node, i) || node->in[i]->node != NULL) continue;
+        const tarn_tensor *t = node->in[i];
+        p->leaf_hooks = p->leaf_hooks || t->hooks != NULL;
+        if (!tarn__keeps_gradient(p, t)) continue;
+        if (t->grad == NULL || t->grad->storage->saved_in != p->id) continue;
         char text[TARN__DESCRIPTION_BYTES];
         return tarn__fail(t->manager, TARN_ESTATE,
                           "%s: the loss depends on the gradient of %s, to which this pass would "
@@ -90,16 +115,23 @@ static tarn_status check_leaves(const tarn__pass *p, tarn__node *node)
     return TARN_OK;
 }
 
+void tarn__pass_note_hooks(const tarn__pass *p, const tarn__node *from)
+{
+    for (const tarn__node *node = from; node != NULL; node = tarn__pass_before(p, node))
+        for (int i = 0; node->wanted >> i != 0 && tarn__pass_runs(p, node); i++)
+            if (tarn__gets_gradient(p, node, i) && node->in[i]->node == NULL &&
+                node->in[i]->hooks != NULL)
+                node->in[i]->hooks->last_use = node;
+}
+
 tarn_status tarn__pass_mark(tarn__pass *p, const tarn_list *outputs)
 {
     tarn_status status = TARN_OK;
     p->tape = p->tm->tape;
     p->id = ++p->tape->pass;
     p->first = p->last = NULL;
-    for (int i = 0; i < outputs->n; i++) {
-        const tarn_tensor *t = outputs->items[i];
-        if (t->node != NULL && !(p->independent && t->target != 0)) mark_reached(p, t->node);
-    }
+    for (int i = 0; i < outputs->n && status == TARN_OK; i++)
+        status = mark_reached(p, outputs->items[i]);
     for (tarn__node *n = p->last; n != NULL && status == TARN_OK; n = tarn__pass_before(p, n)) {
         if (!reached(p, n)) continue;
         status = mark_operands(p, n);
@@ -108,6 +140,7 @@ tarn_status tarn__pass_mark(tarn__pass *p, const tarn_list *outputs)
     if (status == TARN_OK && p->targets != NULL) status = mark_runs(p);
     for (tarn__node *n = p->last; n != NULL && status == TARN_OK; n = tarn__pass_before(p, n))
         if (tarn__pass_runs(p, n)) status = check_leaves(p, n);
+    if (status == TARN_OK && p->leaf_hooks) tarn__pass_note_hooks(p, p->last);
     return status;
 }
 
@@ -171,23 +204,45 @@ void tarn__pass_finish(const tarn__pass *p, bool keep)
 
 /* ---- hooks */
 
-tarn_status tarn__pass_call_hooks(tarn_tensor *t, tarn_tensor *gradient, bool record)
+/* While hooks run the gradient is owned, so that they cannot end it (but by tarn_stop_grad). One
+ * that was nobody's and that they retained is a handle like any other afterwards. */
+tarn_status tarn__pass_call_hooks(tarn_tensor *t, tarn_tensor *gradient, bool recorded)
 {
     tarn_manager *tm = t->manager;
     const char *label = tm->label;
     const uint8_t owner = gradient->owner;
+    const bool read_only = gradient->storage->read_only;
+    tarn__ref(gradient);
+    gradient->owner = TARN__OWNER_OBJECT;
+    gradient->storage->read_only = read_only || recorded;
     tm->label = NULL;
-    if (owner == TARN__OWNER_NONE) gradient->owner = TARN__OWNER_OBJECT;
-    tarn_scope scope = record ? (tarn_scope){ 0 } : tarn_no_grad_begin(tm);
+    tarn_scope scope = recorded ? (tarn_scope){ 0 } : tarn_no_grad_begin(tm);
     tarn__materialize(gradient);
-    for (tarn__hook *hook = t->hooks; hook != NULL && tarn_ok(tm); hook = hook->next)
+    tm->next_hook = t->hooks;
+    while (tm->next_hook != NULL && tarn_ok(tm)) {
+        const tarn__hook *hook = tm->next_hook;
+        tm->next_hook = hook->next;
         hook->call(hook->context, t, gradient);
+    }
+    tm->next_hook = NULL;
     tarn_scope_end(scope);
     tm->label = label;
-    if (owner != TARN__OWNER_NONE) return tm->error;
-    if (gradient->retains == 0) gradient->owner = TARN__OWNER_NONE;
-    else { /* the hook keeps it: from now on as a handle of its own */ tarn__ref(gradient);
-        tarn__tensor_end(gradient, TARN__ENDED_BY_OWNER);
+    if (gradient->owner == TARN__OWNER_OBJECT) {
+        gradient->storage->read_only = read_only;
+        gradient->owner = owner;
+        if (owner == TARN__OWNER_NONE && gradient->retains > 0) {
+            tarn__tensor_end(gradient, TARN__ENDED_BY_OWNER);
+            return tm->error;
+        }
     }
+    tarn__unref(gradient);
     return tm->error;
+}
+
+tarn_status tarn__pass_call_leaf_hooks(tarn_tensor *leaf, const tarn__node *node,
+                                       tarn_tensor *gradient, bool recorded)
+{
+    if (leaf->hooks == NULL || leaf->hooks->last_use != node) return TARN_OK;
+    leaf->hooks->last_use = NULL; /* once, if it is both operands */
+    return tarn__pass_call_hooks(leaf, gradient, recorded);
 }

@@ -21,13 +21,25 @@ typedef struct tarn__pass {
     tarn__node *last;  /* the newest that leads to an output; NULL: the outputs are leaves */
     tarn__node *first; /* the oldest */
     uint64_t id;
+    uint64_t after; /* nodes up to this position are another pass's, inside which this one runs */
     bool keep_graph;
     bool unused_is_null; /* nothing stands where no gradient arrived */
     bool independent;    /* what targets were computed from is left alone */
+    bool leaf_hooks;     /* a leaf that it reached has hooks */
 
     const tarn_list *targets; /* NULL: all leaves; else their `target` counts from 1 */
     tarn_tensor **gradients;  /* (targets->n): owned references, NULL until something arrives */
 } tarn__pass;
+
+/* The `target` of a leaf that gets its gradient itself in every pass: what stands for an input of a
+ * function that is run again. */
+#define TARN__TARGET_ITSELF UINT32_MAX
+
+/* Whether the gradient of a leaf is kept by the leaf, not by the pass. */
+static inline bool tarn__keeps_gradient(const tarn__pass *p, const tarn_tensor *leaf)
+{
+    return p->targets == NULL || leaf->target == TARN__TARGET_ITSELF;
+}
 
 /* Whether the pass computes gradients of the node's operands. */
 static inline bool tarn__pass_runs(const tarn__pass *p, const tarn__node *node)
@@ -55,6 +67,14 @@ static inline tarn__node *tarn__pass_before(const tarn__pass *p, const tarn__nod
  * needs is gone. Begins a new pass: sets tape, id, first and last. */
 tarn_status tarn__pass_mark(tarn__pass *p, const tarn_list *outputs);
 
+/* Notes, of leaves with hooks, the oldest node from this one on that uses them: after it the
+ * gradient is complete. */
+void tarn__pass_note_hooks(const tarn__pass *p, const tarn__node *from);
+
+/* Whether operand i (or the result) is what it was when the node was recorded; the error is held
+ * otherwise. */
+tarn_status tarn__pass_check_version(const tarn__pass *p, const tarn__node *node, int i);
+
 /* Whether t's operations are still on the tape, if it had any; the error is held otherwise. */
 tarn_status tarn__pass_check_freed(const tarn__pass *p, const tarn_tensor *t);
 
@@ -65,9 +85,13 @@ tarn_status tarn__pass_check_seed(const tarn__pass *p, const tarn_tensor *output
 /* A contiguous copy of the given seed, or ones, that nobody owns. NULL with the error held. */
 tarn_tensor *tarn__pass_make_seed(const tarn_tensor *output, tarn_tensor *seed);
 
-/* Calls the hooks of t for a gradient that is complete; they may change its elements, and see
- * recording as `record` says. Any error they leave held. */
-tarn_status tarn__pass_call_hooks(tarn_tensor *t, tarn_tensor *gradient, bool record);
+/* Calls the hooks of t for a gradient that is complete. They may change its elements, unless it is
+ * recorded, and so what they compute. Any error they leave held. */
+tarn_status tarn__pass_call_hooks(tarn_tensor *t, tarn_tensor *gradient, bool recorded);
+
+/* The same for a leaf, if node is the last that adds to its gradient. */
+tarn_status tarn__pass_call_leaf_hooks(tarn_tensor *leaf, const tarn__node *node,
+                                       tarn_tensor *gradient, bool recorded);
 
 /* Runs the kernels of all marked nodes whose outputs have their seeds, and lets go of what was used
  * unless the graph is kept. On failure what it touched is emptied and its part of the tape gone. */

@@ -3,6 +3,7 @@
 #include "autograd/tape.h"
 
 #include "autograd/checkpoint.h"
+#include "autograd/leaf.h"
 #include "core/assert.h"
 
 void tarn__node_unsave(tarn__node *node)
@@ -64,16 +65,19 @@ static tarn_status record(const tarn__call *call)
     if (node->aux != NULL) tarn__ref(node->aux);
     for (int i = 0; i < TARN__MAX_OPERANDS; i++) {
         node->in[i] = i < op->arity ? in[i] : NULL;
-        if (node->in[i] != NULL) tarn__ref(node->in[i]);
-        else node->saved &= (uint8_t) ~(1u << i);
+        if (node->in[i] == NULL) {
+            node->saved &= (uint8_t) ~(1u << i);
+            continue;
+        }
+        tarn__ref(node->in[i]);
+        node->versions[i] = in[i]->storage != NULL ? in[i]->storage->version : 0;
     }
     tarn__ref(out);
+    node->versions[TARN__MAX_OPERANDS] = out->storage->version;
     for (int i = 0; node->saved >> i != 0; i++) {
         if ((node->saved >> i & 1) == 0) continue;
-        tarn_tensor *t = tarn__node_tensor(node, i);
-        t->saves++;
-        tarn__mark_saved(t);
-        node->versions[i] = t->storage->version;
+        tarn__node_tensor(node, i)->saves++;
+        tarn__mark_saved(tarn__node_tensor(node, i));
     }
     node->tag = tarn__tag_like(out, TARN_KIND_GRADIENT);
     node->position = ++tape->position;
@@ -154,6 +158,7 @@ static void destroy(tarn_manager *tm)
     tarn__tape *tape = tm->tape;
     while (tape->last != NULL) tarn__node_free(tape, tape->last);
     tarn__slab_end(&tape->nodes);
+    tarn__slab_end(&tape->additions);
     tarn__records_free(tm->pool, tape, sizeof(*tape));
     tm->tape = NULL;
     tm->recorder = NULL;
@@ -178,6 +183,7 @@ tarn__tape *tarn__tape_of(tarn_manager *tm)
         return NULL;
     }
     tarn__slab_init(&tape->nodes, tm->pool, sizeof(tarn__node));
+    tarn__slab_init(&tape->additions, tm->pool, sizeof(tarn__addition));
     tm->tape = tape;
     tm->recorder = &tape_recorder;
     return tape;
@@ -196,4 +202,26 @@ tarn_status tarn__tape_enter(tarn_manager *tm, const char *caller)
     return TARN_OK;
 }
 
-void tarn__tape_leave(tarn_manager *tm) { ((tarn__tape *)tm->tape)->running = false; }
+tarn_status tarn__tape_note_addition(tarn_tensor *leaf)
+{
+    tarn__tape *tape = leaf->manager->tape;
+    tarn__addition *addition = tarn__slab_take(&tape->additions);
+    if (addition == NULL) return tarn__fail_memory(leaf->manager, "tape", sizeof(*addition));
+    *addition = (tarn__addition){ tape->added, leaf };
+    tape->added = addition;
+    tarn__ref(leaf);
+    return TARN_OK;
+}
+
+void tarn__tape_leave(tarn_manager *tm, tarn_status status)
+{
+    tarn__tape *tape = tm->tape;
+    tape->running = false;
+    while (tape->added != NULL) {
+        tarn__addition *addition = tape->added;
+        tape->added = addition->next;
+        if (status != TARN_OK) tarn__leaf_empty(addition->leaf);
+        tarn__unref(addition->leaf);
+        tarn__slab_give(&tape->additions, addition);
+    }
+}

@@ -21,7 +21,7 @@ typedef struct tarn__node {
     uint64_t position; /* counts the nodes ever recorded */
     uint64_t pass;     /* the last backward pass that reached it */
     uint32_t tag;      /* of gradients of the output */
-    uint32_t versions[TARN__MAX_OPERANDS + 1]; /* of what is saved; the last is the output's */
+    uint32_t versions[TARN__MAX_OPERANDS + 1]; /* of operands; the last is the output's */
     uint8_t saved;                             /* TARN__USES_* bits */
     bool runs;                     /* in that pass: gradients of operands are computed */
     struct tarn__segment *segment; /* owned: what runs again in backward; or NULL */
@@ -29,16 +29,23 @@ typedef struct tarn__node {
     tarn__attr attr;
 } tarn__node;
 
+/* A leaf to whose gradient the running pass adds. */
+typedef struct tarn__addition {
+    struct tarn__addition *next;
+    tarn_tensor *leaf; /* referenced */
+} tarn__addition;
+
 typedef struct tarn__tape {
-    tarn__slab nodes;
+    tarn__slab nodes, additions;
     tarn__node *first, *last;
     uint64_t position; /* of the last node recorded */
     uint64_t length;
     uint64_t pass;
-    tarn__node *orphans; /* nodes to be freed, linked through next_orphan */
-    bool draining;       /* they are being freed */
-    bool finishing;      /* a backward pass is freeing all that it reached */
-    bool running;        /* a pass asked for from outside is at work */
+    tarn__node *orphans;   /* nodes to be freed, linked through next_orphan */
+    bool draining;         /* they are being freed */
+    bool finishing;        /* a backward pass is freeing all that it reached */
+    bool running;          /* a pass asked for from outside is at work */
+    tarn__addition *added; /* by it, and by those inside it; newest first */
 } tarn__tape;
 
 /* The manager's tape, made and installed at the first call; NULL with TARN_ENOMEM held. */
@@ -47,7 +54,11 @@ tarn__tape *tarn__tape_of(tarn_manager *tm);
 /* Begins a pass asked for from outside, of which there is one at a time: TARN_ESTATE, for a hook
  * that asks for another. */
 tarn_status tarn__tape_enter(tarn_manager *tm, const char *caller);
-void tarn__tape_leave(tarn_manager *tm);
+/* Ends it. After a failure the gradients that it added to are empty. */
+void tarn__tape_leave(tarn_manager *tm, tarn_status status);
+
+/* Notes that the running pass is about to add to the gradient of a leaf. */
+tarn_status tarn__tape_note_addition(tarn_tensor *leaf);
 
 /* What node saved for bit i (operand i; TARN__MAX_OPERANDS: the output). */
 static inline tarn_tensor *tarn__node_tensor(const tarn__node *node, int i)

@@ -103,6 +103,7 @@ struct tarn_manager {
     unsigned watch; /* TARN__WATCH_* bits of ops/watch.h: who looks at every operation */
     void (*on_operation)(void *context, const struct tarn_operation_event *event);
     void *operation_context;
+    tarn__hook *next_hook;     /* to be called after the one that runs now */
     struct tarn__draws *draws; /* noted or repeated now; NULL outside tarn_checkpoint */
     bool replaying;            /* a function of tarn_checkpoint runs for the second time */
 

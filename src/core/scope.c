@@ -31,6 +31,7 @@ tarn_tensor *tarn__adopt(tarn_tensor *t)
 {
     if (t == NULL) return NULL;
     tarn_manager *tm = t->manager;
+    if (t->retains > 0) list_remove(&tm->retained, t); /* a hook held it */
     t->owner = TARN__OWNER_SCOPE;
     t->scope = tm->scopes_own ? tm->depth : 0;
     list_push(&tm->frames[t->scope].first, t);

@@ -174,6 +174,7 @@ void tarn__hooks_end(tarn_tensor *t)
     while (t->hooks != NULL) {
         tarn__hook *hook = t->hooks;
         t->hooks = hook->next;
+        if (hook == t->manager->next_hook) t->manager->next_hook = NULL;
         tarn__records_free(t->manager->pool, hook, sizeof(*hook));
     }
 }
