@@ -906,6 +906,29 @@ static void steady_training_never_complains(void **state)
     check_status(tarn_expect_steady(NULL), TARN_EARG);
 }
 
+/* Pools for those who look for mistakes in memory ask the system all the time. Programs that expect
+ * steps to be steady run on them, and still learn of a leak. */
+static void steps_on_pools_that_always_ask_are_steady(void **state)
+{
+    const tarn_pool_options options[] = { { .mode = TARN_PASS_THROUGH },
+                                          { .checking = TARN_CHECK_FULL } };
+    (void)state;
+    for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
+        check_fixture f = { .pool = tarn_pool_create(&options[i], NULL) };
+        f.tm = tarn_manager_create(&(tarn_manager_options){ .pool = f.pool });
+        const trainee t = trainee_new(&f);
+        for (int step = 0; step < 10; step++) {
+            train_step(&f, &t);
+            if (step >= 2) check_status(tarn_expect_steady(f.tm), TARN_OK);
+        }
+        (void)tarn_ones(f.tm, TARN_F32, TARN_SHAPE(4));
+        check_status(tarn_expect_steady(f.tm), TARN_ESTATE);
+        check_error_part(f.tm, TARN_ESTATE, "tensors +1");
+        assert_int_equal(tarn_manager_destroy(f.tm), 0);
+        tarn_pool_destroy(f.pool);
+    }
+}
+
 static void others_on_the_pool_do_not_disturb_a_steady_state(void **state)
 {
     check_fixture *f = *state;
@@ -1054,6 +1077,7 @@ int main(void)
         WITH_MANAGER(statistics_are_subtracted),
         WITH_MANAGER(json_holds_every_figure_of_both),
         WITH_MANAGER(steady_training_never_complains),
+        cmocka_unit_test(steps_on_pools_that_always_ask_are_steady),
         WITH_MANAGER(others_on_the_pool_do_not_disturb_a_steady_state),
         WITH_MANAGER(a_leaked_block_is_named),
         WITH_MANAGER(a_leak_is_named),

@@ -177,9 +177,10 @@ TARN_API void tarn_phase_cleanup(tarn_phase *phase);
 
 /* Holds TARN_ESTATE, naming what grew, if since the last call the manager was left with more
  * tensors, bytes or recorded operations than before, or the system was asked for memory: by anybody
- * for a pool that serves this manager alone, else by this manager. The
- * first call after creation, or after a failure, only takes the measure and succeeds. Call it at
- * the end of each step, outside the step's scope, from when each shape was seen twice on:
+ * for a pool that serves this manager alone, else by this manager. (The system does not count for
+ * pools that pass through or check in full, since asking it is what these do.) The first call after
+ * creation, or after a failure, only takes the measure and succeeds. Call it at the end of each
+ * step, outside the step's scope, from when each shape was seen twice on:
  *
  *     if (step >= 2 && tarn_expect_steady(tm) != TARN_OK) ...
  *

@@ -43,6 +43,13 @@ static uint64_t asked(const tarn_manager *tm, const tarn_pool_stats *s)
            tm->names.n_chunks;
 }
 
+/* Pools that pass through ask the system for every block, and those that check in full whenever
+ * blocks wait in quarantine: what was asked says nothing there. */
+static bool may_ask(const tarn_pool *pool)
+{
+    return pool->options.mode == TARN_PASS_THROUGH || pool->options.checking == TARN_CHECK_FULL;
+}
+
 static tarn__steady measure(const tarn_manager *tm)
 {
     const tarn_pool_stats s = tarn_pool_get_stats(tm->pool);
@@ -53,7 +60,7 @@ static tarn__steady measure(const tarn_manager *tm)
         .sequence = tm->sequence,
         .handles = tm->tensors.taken,
         .tape_length = tm->recorder != NULL ? tm->recorder->length(tm) : 0,
-        .system_allocations = asked(tm, &s),
+        .system_allocations = may_ask(tm->pool) ? 0 : asked(tm, &s),
         .usage =
             (alone ? (int64_t)s.current_usage : tarn__cache_usage(c)) + (int64_t)tm->adopted_bytes,
         .live = alone ? (int64_t)s.live_blocks : tarn__cache_live(c),
