@@ -1,16 +1,12 @@
 /* SPDX-License-Identifier: MIT
  * mnist_memory.c - tables of memory for people, and files about it for them and for programs. */
-#define _XOPEN_SOURCE 700
 #include "mnist_memory.h"
 
-#include <errno.h>
 #include <inttypes.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
+
+#include "files.h"
 
 /* Nineteen epochs of the default training; of a longer one the last. */
 enum { TRACE_EVENTS = 1 << 18 };
@@ -135,29 +131,10 @@ void mnist_memory_print_forecast(const tarn_dry_run_result *result, double took)
 
 /* ---- files */
 
-/* Tries what writing a file whole or not at all takes: making another one beside it. */
-static bool can_make(const char *path)
-{
-    struct stat info;
-    char place[PATH_MAX], trial[PATH_MAX + 16];
-    const bool exists = stat(path, &info) == 0;
-    if (exists ? !S_ISREG(info.st_mode) : errno != ENOENT || lstat(path, &info) == 0) return false;
-    if (exists ? realpath(path, place) == NULL : strlen(path) >= sizeof place) return false;
-    if (!exists) memcpy(place, path, strlen(path) + 1);
-    char *name = strrchr(place, '/');
-    name = name != NULL ? name + 1 : place;
-    if (*name == '\0') return false; /* it would be a directory */
-    snprintf(trial, sizeof trial, "%.*s.mnist-XXXXXX", (int)(name - place), place);
-    const int file = mkstemp(trial);
-    if (file < 0) return false;
-    close(file);
-    return unlink(trial) == 0;
-}
-
 bool mnist_memory_can_save(const mnist_options *o)
 {
     for (int i = 0; i < MNIST_N_TRACES; i++)
-        if (o->traces[i] != NULL && !can_make(o->traces[i]))
+        if (o->traces[i] != NULL && !file_can_be_made(o->traces[i]))
             return mnist_fail("%s cannot be made", o->traces[i]);
     return true;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * mnist_options.h - what the command line of the mnist example asks for. */
+ * mnist_options.h - what the command lines of the programs that learn from digits ask for. */
 #ifndef EXAMPLES_MNIST_OPTIONS_H
 #define EXAMPLES_MNIST_OPTIONS_H
 
@@ -9,7 +9,7 @@
 
 #include <tarn/export.h>
 
-enum { MNIST_MAX_HIDDEN = 16, MNIST_N_TRACES = 4 };
+enum { MNIST_MAX_HIDDEN = 16, MNIST_N_TRACES = 4, MNIST_N_OPTIMIZERS = 3 };
 
 typedef enum mnist_optimizer { MNIST_SGD, MNIST_ADAM, MNIST_ADAMW } mnist_optimizer;
 
@@ -28,13 +28,35 @@ typedef struct mnist_options {
     const char *traces[MNIST_N_TRACES]; /* the same for each tarn_trace_format */
     size_t max_capacity;                /* of the pool; 0: no cap */
     bool dry_run;                       /* tell what training would need instead of training */
+    const char *picture;                /* the file to draw */
 } mnist_options;
 
-/* Reads the command line. True if the program shall run; else *status is how it shall exit: 0 after
- * --help, 2 after a mistake, which was explained on stderr. */
-bool mnist_options_parse(mnist_options *options, int argc, char **argv, int *status);
+/* Flags that not every program takes. */
+enum {
+    MNIST_TAKES_HIDDEN = 1,
+    MNIST_TAKES_OPTIMIZER = 2,
+    MNIST_TAKES_MEMORY = 4, /* all about memory, and --json, which tells of it, too */
+    MNIST_TAKES_PICTURE = 8
+};
 
-/* Says in one line on stderr what went wrong. Always false. */
+/* A program, as far as its command line knows it. */
+typedef struct mnist_program {
+    const char *name;
+    const char *purpose;              /* for the help: a sentence */
+    const char *rate;                 /* the same: what --lr sets */
+    unsigned takes;                   /* flags of the list above */
+    mnist_options defaults;           /* where no flag says otherwise; no learning rate */
+    double rates[MNIST_N_OPTIMIZERS]; /* that of each optimiser */
+} mnist_program;
+
+/* Reads the command line. True if the program shall run; else *status is how it shall exit: 0 after
+ * --help, 1 where there is no output to write to, 2 after a mistake. What is wrong was said on
+ * stderr. */
+bool mnist_options_parse(const mnist_program *program, mnist_options *options, int argc,
+                         char **argv, int *status);
+
+/* Says in one line on stderr what went wrong, after the name of the program whose command line was
+ * read. Always false. */
 TARN_PRINTF(1, 2) bool mnist_fail(const char *format, ...);
 
 /* "sgd", "adam" or "adamw". */

@@ -5,50 +5,7 @@
 set -euo pipefail
 
 # shellcheck source-path=SCRIPTDIR
-source "$(dirname "${BASH_SOURCE[0]}")/../scripts/lib.sh"
-
-program=$(realpath "$1")
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-trap 'exit 1' INT TERM
-
-mnist=$(find_mnist) || mnist=
-unset TARN_MNIST_DIR
-# What is drawn goes through files here; nothing may be left of them. There is no data/mnist here either.
-export TMPDIR=$work/tmp
-mkdir "$TMPDIR" "$work/here"
-cd "$work/here"
-
-fail() {
-    echo "FAILED: $*"
-    sed 's/^/    /' "$work/out" "$work/err"
-    exit 1
-}
-
-# run STATUS ARGUMENT... runs the program and expects an exit status; what it says is in $work/out and $work/err.
-run() {
-    local expected=$1 status=0
-    shift
-    "$program" "$@" >"$work/out" 2>"$work/err" || status=$?
-    [[ $status -eq $expected ]] || fail "exit status $status instead of $expected for: $*"
-    [[ -z $(ls -A "$TMPDIR") ]] || fail "temporary files are left: $*"
-}
-
-# breaks STATUS TEXT ARGUMENT... expects one line on stderr with the text, and no file written.
-breaks() {
-    local status=$1 text=$2
-    shift 2
-    run "$status" "$@"
-    [[ $(wc -l <"$work/err") -eq 1 ]] || fail "not one line on stderr: $*"
-    grep -qF -- "$text" "$work/err" || fail "does not say '$text': $*"
-    [[ -z $(ls -A .) ]] || fail "something was written: $*"
-}
-
-# refuses expects the same before anything was printed.
-refuses() {
-    breaks "$@"
-    [[ ! -s $work/out ]] || fail "something was printed before: $*"
-}
+source "$(dirname "${BASH_SOURCE[0]}")/programs.sh" "$1"
 
 # row NAME FIGURE... expects a line of the table with a figure of each form.
 row() {
@@ -57,22 +14,6 @@ row() {
     form+=$(printf ' +%s' "$@")
     grep -qE "$form\$" "$work/out" || fail "no line like '$form'"
 }
-
-# accuracy prints the number of the last line, after a check of its form.
-accuracy() {
-    local form='^test accuracy ([0-9]+\.[0-9][0-9])% after [0-9]+ epochs?, [0-9]+\.[0-9][0-9] s of training$'
-    [[ $(tail -n 1 "$work/out") =~ $form ]] || fail "the last line is: $(tail -n 1 "$work/out")"
-    echo "${BASH_REMATCH[1]}"
-}
-
-# above NUMBER expects a higher accuracy.
-above() {
-    local reached
-    reached=$(accuracy)
-    awk "BEGIN { exit !($reached > $1) }" || fail "accuracy $reached is not above $1"
-}
-
-digest() { sed -n 's/.*"digest":"\([0-9a-f]*\)".*/\1/p' "$1" | tail -n 1; }
 
 # ---- drawn digits
 
@@ -235,23 +176,6 @@ status=0
 
 # ---- files of its own: twenty black images to train with, ten to test with, all of them of a 3
 
-# bytes COUNT VALUE
-bytes() { head -c "$1" /dev/zero | tr '\0' "\\$2"; }
-
-# idx NAME VALUE SIZE... writes an array of bytes.
-idx() {
-    local name=$1 value=$2 n=1 size
-    shift 2
-    {
-        printf '%b' "\\0\\0\\010\\x$#"
-        for size; do
-            printf '%b' "\\0\\0\\0\\x$(printf '%x' "$size")"
-            n=$((n * size))
-        done
-        bytes "$n" "$value"
-    } >"$data/$name"
-}
-
 # files makes the four of them anew.
 files() {
     rm -rf "$data"
@@ -263,7 +187,6 @@ files() {
     gzip "$data"/t10k*
 }
 
-data=$work/data
 files
 run 0 --data "$data" --batch 7 --epochs 3 --lr 0.1
 grep -q "^MNIST from $data" "$work/out" || fail "does not say where the data is from"
