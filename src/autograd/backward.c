@@ -31,6 +31,7 @@ static void make_leaf_din(const tarn__pass *p, tarn__call *call, tarn_tensor *t,
         if (t->grad_state == TARN__GRAD_ARRIVED) call->add[i] = true;
         return;
     }
+    TARN_ASSERT(p->gradients != NULL && t->target != 0);
     tarn_tensor **gradient = &p->gradients[t->target - 1];
     if (*gradient != NULL) call->add[i] = true;
     else *gradient = new_gradient(t, tarn__tag_like(t, TARN_KIND_GRADIENT));
