@@ -108,6 +108,7 @@ int main(void)
         tarn_optimizer_step(opt);
         loss = tarn_item(l);
         if (step % 100 == 0) printf("%4d  loss %.5f\n", step, loss);
+        if (step >= 2) tarn_expect_steady(tm);
     }
     printf("%4d  loss %.5f\n", STEPS, loss);
 

@@ -38,6 +38,7 @@ int main(void)
         tarn_backward(loss);
         tarn_optimizer_step(opt);
         if (step % 100 == 0) printf("%4d  loss %.5f\n", step, tarn_item(loss));
+        if (step >= 2) tarn_expect_steady(tm); /* an error, should a step ask for memory */
     }
     print_answers(&l1, &l2, x);
 
