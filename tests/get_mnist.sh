@@ -47,6 +47,7 @@ done
 head -c 1000 "$digits/train-images-idx3-ubyte.gz" >"$work/www/cut/train-images-idx3-ubyte.gz"
 echo "no digits" | gzip >"$work/www/other/train-images-idx3-ubyte.gz"
 
+: >"$work/server" # it may be read before the server's shell has made it
 (cd "$work/www" && exec python3 -u -m http.server 0 --bind 127.0.0.1) >"$work/server" 2>"$work/requests" &
 server=$!
 port=
