@@ -237,6 +237,10 @@ static void wrong_descriptions_and_calls(void **state)
                 "cube: x is int32; float32 or float64 is needed (tarn_cast converts)");
     assert_null(tarn_custom_apply(op, TARN_LIST(x), &x, 65));
     check_error_part(tm, TARN_EARG, "cube: 65 bytes of attributes");
+    tarn_manager *other = tarn_manager_create(NULL);
+    assert_null(tarn_custom_apply(op, TARN_LIST(LEAF(other, 1)), NULL, 0));
+    check_error(tm, TARN_ESTATE, "cube: operand x belongs to another manager than the operation");
+    tarn_manager_destroy(other);
     assert_null(tarn_custom_apply(op, TARN_LIST(none), NULL, 0));
     assert_null(tarn_custom_apply(NULL, TARN_LIST(x), NULL, 0));
     assert_true(tarn_ok(tm));

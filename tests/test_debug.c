@@ -73,6 +73,27 @@ static void a_model_as_a_table(void **state)
     tarn_module_destroy(m.root);
 }
 
+/* What dropout draws next does not depend on whether somebody looked. */
+static void looking_changes_nothing(void **state)
+{
+    tarn_manager *tm = MANAGER(state);
+    const void *drawn[2];
+    for (int i = 0; i < 2; i++) {
+        tarn_manager *own = tarn_manager_create(NULL);
+        FILE *stream = tmpfile();
+        model m = make_model(own);
+        tarn_tensor *x = tarn_ones(own, TARN_F32, TARN_SHAPE(7, 20));
+        const tarn_model_pass o = { forward, TARN_LIST(x), &m };
+        if (i == 1) check_status(tarn_model_summary(m.root, stream, &o), TARN_OK);
+        tarn_tensor *y = forward(&x, 1, &m);
+        tarn_tensor *copy = tarn_from_array(tm, TARN_F32, TARN_SHAPE(7, 3), tarn_data(y));
+        drawn[i] = tarn_data(copy);
+        fclose(stream);
+        tarn_manager_destroy(own);
+    }
+    assert_memory_equal(drawn[0], drawn[1], 7 * 3 * sizeof(float));
+}
+
 static void parts_and_failing_passes(void **state)
 {
     tarn_manager *tm = MANAGER(state);
@@ -234,13 +255,10 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, check_setup, check_teardown)
     const struct CMUnitTest tests[] = {
-        TEST(a_model_as_a_table),
-        TEST(parts_and_failing_passes),
-        TEST(parameters_that_do_not_learn),
-        TEST(checks_that_cannot_be),
-        TEST(parameters_inside_checkpoints),
-        TEST(gradients_of_a_model),
-        TEST(wrong_gradients_of_a_model),
+        TEST(a_model_as_a_table),       TEST(looking_changes_nothing),
+        TEST(parts_and_failing_passes), TEST(parameters_that_do_not_learn),
+        TEST(checks_that_cannot_be),    TEST(parameters_inside_checkpoints),
+        TEST(gradients_of_a_model),     TEST(wrong_gradients_of_a_model),
     };
     return cmocka_run_group_tests_name("debug", tests, NULL, NULL);
 }

@@ -99,6 +99,11 @@ static void wrong_arguments(void **state)
     check_error(tm, TARN_EARG, "tarn_grad: output 0 is NULL");
     check_status(tarn_grad(TARN_LIST(y), TARN_LIST(x), NULL, NULL), TARN_EARG);
     check_error(tm, TARN_EARG, "tarn_grad: no tensors");
+    g[0] = y;
+    check_status(tarn_grad(TARN_LIST(y), TARN_LIST(x), g, &(tarn_grad_options){ .gradients = g }),
+                 TARN_EARG);
+    check_error(tm, TARN_EARG, "tarn_grad: the gradients of outputs and inputs are one array");
+    assert_null(g[0]);
     assert_int_equal(tarn_grad((tarn_list){ 0, NULL }, (tarn_list){ 0, NULL }, g, NULL), TARN_EARG);
 }
 

@@ -85,6 +85,24 @@ static void spoil(void *context, tarn_tensor *t, tarn_tensor *gradient)
     (void)tarn_matmul(gradient, gradient);
 }
 
+static void end_scope(void *context, tarn_tensor *t, tarn_tensor *gradient)
+{
+    (void)t, (void)gradient;
+    tarn_scope_end(*(tarn_scope *)context);
+}
+
+static tarn_tensor *square(tarn_tensor *const *inputs, int n, void *context)
+{
+    (void)n, (void)context;
+    return tarn_square(inputs[0]);
+}
+
+static tarn_tensor *times_context(tarn_tensor *const *inputs, int n, void *context)
+{
+    (void)n;
+    return tarn_mul(inputs[0], context);
+}
+
 /* ---- tests */
 
 /* The gradients that tarn_grad gives out belong to the scope, those that were held beyond it to
@@ -109,6 +127,42 @@ static void gradients_of_inputs_are_held(void **state)
     EXPECT(held[1], 2, 8);
     EXPECT(held[2], 1, 1);
     for (int i = 0; i < 3; i++) tarn_release(held[i]);
+}
+
+/* The hook of a leaf is called for a function that uses it and for the pass around it, with the
+ * same gradient. */
+static void a_gradient_is_held_twice(void **state)
+{
+    tarn_manager *tm = MANAGER(state);
+    tarn_tensor *x = LEAF(tm, 1, 2), *held = NULL, *g[1];
+    {
+        TARN_SCOPE(tm);
+        check_status(tarn_on_gradient(x, hold, &held), TARN_OK);
+        tarn_tensor *h = tarn_mul_scalar(x, 3);
+        tarn_tensor *y = tarn_checkpoint(times_context, TARN_LIST(h), x);
+        tarn_tensor *loss = tarn_sum(y, TARN_ALL_AXES);
+        check_status(tarn_grad(TARN_LIST(loss), TARN_LIST(x), g, NULL), TARN_OK);
+        EXPECT(g[0], 6, 12);
+    }
+    EXPECT(held, 6, 12);
+    tarn_release(held);
+    tarn_release(held);
+}
+
+/* What is open around a pass stays open: the pass goes on in it. */
+static void scopes_around_are_not_ended(void **state)
+{
+    tarn_manager *tm = MANAGER(state);
+    tarn_tensor *x = LEAF(tm, 1, 2);
+    tarn_scope scope = tarn_scope_begin(tm);
+    tarn_tensor *y = tarn_checkpoint(square, TARN_LIST(x), NULL);
+    check_status(tarn_on_gradient(y, end_scope, &scope), TARN_OK);
+    check_status(tarn_backward(tarn_sum(y, TARN_ALL_AXES)), TARN_ESTATE);
+    check_error(tm, TARN_ESTATE,
+                "tarn_scope_end: called in a hook, or in a function of tarn_checkpoint, for a "
+                "scope that was opened outside");
+    tarn_scope_end(scope);
+    assert_int_equal(tarn_manager_get_stats(tm).tape_length, 0);
 }
 
 static void hooks_end_hooks(void **state)
@@ -234,6 +288,8 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, check_setup, check_teardown)
     const struct CMUnitTest tests[] = {
         TEST(gradients_of_inputs_are_held),
+        TEST(a_gradient_is_held_twice),
+        TEST(scopes_around_are_not_ended),
         TEST(hooks_end_hooks),
         TEST(hooks_add_hooks),
         TEST(hooks_release_handles),

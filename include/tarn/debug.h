@@ -25,7 +25,8 @@ typedef struct tarn_model_pass {
 } tarn_model_pass;
 
 /* Writes the tree of a module as a table: each layer's kind, output shape (of its last operation in
- * a forward pass run for this, without recording), parameters and bytes; then the sums, with what
+ * a forward pass run for this, without recording and without a change to running statistics or to
+ * what dropout draws next), parameters and bytes; then the sums, with what
  * is frozen. NULL options: no forward pass. Fails: TARN_EARG for NULL; TARN_EIO; whatever error the
  * forward pass leaves held. */
 TARN_API tarn_status tarn_model_summary(tarn_module *module, FILE *stream,

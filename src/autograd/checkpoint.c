@@ -23,7 +23,7 @@ struct tarn__segment {
 void tarn__segment_free(tarn_manager *tm, tarn__segment *segment)
 {
     tarn__draws_end(tm, &segment->draws);
-    tarn__records_free(tm->pool, segment, sizeof(*segment));
+    tarn__record_give(tm, segment, sizeof(*segment));
 }
 
 /* ---- running the function */
@@ -34,16 +34,18 @@ typedef struct outside {
     tarn__place place;
     tarn__draws *draws;
     bool replaying;
+    uint32_t held;
 } outside;
 
 static outside enter(tarn_manager *tm, tarn__draws *draws, bool repeat)
 {
-    const outside before = { tm->label, tm->place, tm->draws, tm->replaying };
+    const outside before = { tm->label, tm->place, tm->draws, tm->replaying, tm->held };
     draws->repeating = repeat;
     draws->outer = repeat ? NULL : tm->draws;
     draws->next = 0;
     tm->draws = draws;
     tm->replaying = tm->replaying || repeat;
+    tm->held = tm->depth;
     tm->label = NULL;
     tm->place.path = "";
     return before;
@@ -55,6 +57,7 @@ static void leave(tarn_manager *tm, outside before)
     tm->place = before.place;
     tm->draws = before.draws;
     tm->replaying = before.replaying;
+    tm->held = before.held;
 }
 
 /* Runs it without recording; its output belongs to the scope around. NULL with the error held. */
@@ -146,11 +149,8 @@ tarn_tensor *tarn_checkpoint(tarn_function function, tarn_list inputs, void *con
         return NULL;
     }
     if (!tarn__recording(tm)) return function(inputs.items, inputs.n, context);
-    tarn__segment *s = tarn__records_alloc(tm->pool, sizeof(*s));
-    if (s == NULL) {
-        (void)tarn__fail_memory(tm, "tarn_checkpoint", sizeof(*s));
-        return NULL;
-    }
+    tarn__segment *s = tarn__record_take(tm, "tarn_checkpoint", sizeof(*s));
+    if (s == NULL) return NULL;
     *s = (tarn__segment){ .function = function, .context = context, .n = inputs.n };
     tarn_tensor *y = run_unrecorded(tm, s, inputs.items);
     const bool no_gradient =

@@ -185,10 +185,14 @@ tarn_status tarn_grad(tarn_list outputs, tarn_list inputs, tarn_tensor **gradien
     static const tarn_grad_options defaults;
     const tarn_grad_options *o = options != NULL ? options : &defaults;
     tarn_manager *tm = manager_of(outputs);
+    const bool overlap = gradients != NULL && o->gradients == gradients;
     for (int i = 0; i < inputs.n && gradients != NULL; i++) gradients[i] = NULL;
     if (tm == NULL) tm = manager_of(inputs);
     if (tm == NULL || gradients == NULL) return tarn__fail(tm, TARN_EARG, "tarn_grad: no tensors");
     if (!tarn_ok(tm)) return tarn_error_code(tm);
+    if (overlap)
+        return tarn__fail(tm, TARN_EARG,
+                          "tarn_grad: the gradients of outputs and inputs are one array");
     tarn__pass p = { .tm = tm,
                      .name = "tarn_grad",
                      .keep_graph = o->keep_graph || o->create_graph,

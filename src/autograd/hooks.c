@@ -16,8 +16,8 @@ tarn_status tarn_on_gradient(tarn_tensor *t, tarn_gradient_hook hook, void *cont
                           "tarn_on_gradient: %s requires no gradient, so that none will come: "
                           "tarn_require_grad makes a leaf of it",
                           tarn__describe(t, text));
-    tarn__hook *record = tarn__records_alloc(tm->pool, sizeof(*record));
-    if (record == NULL) return tarn__fail_memory(tm, "tarn_on_gradient", sizeof(*record));
+    tarn__hook *record = tarn__record_take(tm, "tarn_on_gradient", sizeof(*record));
+    if (record == NULL) return TARN_ENOMEM;
     *record = (tarn__hook){ .next = t->hooks,
                             .call = hook,
                             .context = context,

@@ -4,18 +4,17 @@
 
 #include "core/manager.h"
 
-/* An array of n pointers from the pool's records, zeroed; NULL with the error held. */
+/* An array of n pointers, zeroed; NULL with the error held. */
 static tarn_tensor **take(tarn_manager *tm, const char *name, int n)
 {
-    tarn_tensor **array = tarn__records_alloc(tm->pool, (size_t)n * sizeof(tarn_tensor *));
-    if (array == NULL) (void)tarn__fail_memory(tm, name, (size_t)n * sizeof(tarn_tensor *));
+    tarn_tensor **array = tarn__record_take(tm, name, (size_t)n * sizeof(tarn_tensor *));
     for (int i = 0; i < n && array != NULL; i++) array[i] = NULL;
     return array;
 }
 
 static void give(tarn_manager *tm, tarn_tensor **array, int n)
 {
-    if (array != NULL) tarn__records_free(tm->pool, array, (size_t)n * sizeof(tarn_tensor *));
+    tarn__record_give(tm, array, (size_t)n * sizeof(tarn_tensor *));
 }
 
 static tarn_manager *manager_of(tarn_list list)

@@ -213,10 +213,13 @@ tarn_status tarn__pass_call_hooks(tarn_tensor *t, tarn_tensor *gradient, bool re
     const uint8_t owner = gradient->owner;
     const bool read_only = gradient->storage->read_only;
     tarn__ref(gradient);
+    if (owner == TARN__OWNER_NONE) (void)tarn__own(gradient);
     gradient->owner = TARN__OWNER_OBJECT;
     gradient->storage->read_only = read_only || recorded;
     tm->label = NULL;
     tarn_scope scope = recorded ? (tarn_scope){ 0 } : tarn_no_grad_begin(tm);
+    const uint32_t held = tm->held;
+    tm->held = tm->depth;
     tarn__materialize(gradient);
     tm->next_hook = t->hooks;
     while (tm->next_hook != NULL && tarn_ok(tm)) {
@@ -225,6 +228,7 @@ tarn_status tarn__pass_call_hooks(tarn_tensor *t, tarn_tensor *gradient, bool re
         hook->call(hook->context, t, gradient);
     }
     tm->next_hook = NULL;
+    tm->held = held;
     tarn_scope_end(scope);
     tm->label = label;
     if (gradient->owner == TARN__OWNER_OBJECT) {

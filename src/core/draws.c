@@ -11,11 +11,8 @@ static bool grow(tarn_manager *tm, tarn__draws *draws)
 {
     size_t room = draws->room == 0 ? 8 : draws->room, bytes = 0;
     if (!tarn__size_mul(room, 2 * sizeof(uint64_t), &bytes)) return false;
-    uint64_t *streams = tarn__records_alloc(tm->pool, bytes);
-    if (streams == NULL) {
-        (void)tarn__fail_memory(tm, "tarn_checkpoint", bytes);
-        return false;
-    }
+    uint64_t *streams = tarn__record_take(tm, "tarn_checkpoint", bytes);
+    if (streams == NULL) return false;
     if (draws->n > 0) memcpy(streams, draws->streams, draws->n * sizeof(uint64_t));
     tarn__draws_end(tm, draws);
     draws->streams = streams;
@@ -51,6 +48,6 @@ bool tarn__draw(tarn_manager *tm, uint64_t fresh, uint64_t *stream)
 void tarn__draws_end(tarn_manager *tm, tarn__draws *draws)
 {
     if (draws->streams == NULL) return;
-    tarn__records_free(tm->pool, draws->streams, draws->room * sizeof(uint64_t));
+    tarn__record_give(tm, draws->streams, draws->room * sizeof(uint64_t));
     draws->streams = NULL;
 }

@@ -40,6 +40,7 @@ static tarn_manager *make_manager(tarn_pool *pool)
     tarn__slab_init(&tm->tensors, pool, sizeof(tarn_tensor));
     tarn__slab_init(&tm->storages, pool, sizeof(tarn__storage));
     tarn__slab_init(&tm->names, pool, TARN__TENSOR_NAME_BYTES);
+    tarn__records_begin(tm);
     tarn__pool_lock(pool);
     pool->n_users++;
     tarn__pool_unlock(pool);
@@ -140,6 +141,7 @@ static void free_manager(tarn_manager *tm)
     tarn__slab_end(&tm->tensors);
     tarn__slab_end(&tm->storages);
     tarn__slab_end(&tm->names);
+    tarn__records_end(tm);
     free_records(tm);
     tarn__pool_lock(pool);
     pool->n_users--;

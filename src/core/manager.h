@@ -55,7 +55,7 @@ typedef struct tarn__place {
     uint8_t kind;          /* a tarn_kind */
 } tarn__place;
 
-enum { TARN__PLACES = 64, TARN__MAX_PHASES = 32 };
+enum { TARN__PLACES = 64, TARN__MAX_PHASES = 32, TARN__RECORD_SIZES = 7 };
 
 /* An open phase: what the counters were at its begin. */
 typedef struct tarn__open_phase {
@@ -121,6 +121,8 @@ struct tarn_manager {
     tarn__frame *frames; /* (n_frames): a record */
     uint32_t n_frames;
     uint32_t depth; /* of the innermost open scope */
+    uint32_t held;  /* scopes up to this depth are those around a function of the program's that is
+                       called now, which may not end them */
     uint32_t serial;
     tarn_tensor *retained; /* handles whose scope has ended */
 
@@ -128,7 +130,8 @@ struct tarn_manager {
     void *tape;                     /* the recorder's own */
 
     tarn__slab tensors, storages, names;
-    tarn__object *objects; /* newest first */
+    tarn__slab records[TARN__RECORD_SIZES]; /* of 64 bytes, 128 ... */
+    tarn__object *objects;                  /* newest first */
 
     tarn_manager_stats stats;
 };
@@ -203,6 +206,15 @@ static inline void tarn__manager_step(tarn_manager *tm) { tarn__cache_step(tm->c
 
 /* Told of the end of a manager, in case it is the default one. */
 void tarn__default_manager_ends(const tarn_manager *tm);
+
+/* A record that lives for a step or less, with indeterminate contents: memory of any size, kept for
+ * reuse up to 4 KiB. NULL with TARN_ENOMEM held, in the name of `what`. */
+void *tarn__record_take(tarn_manager *tm, const char *what, size_t bytes);
+void tarn__record_give(tarn_manager *tm, void *record, size_t bytes);
+
+/* The beginning and the end of all such records. */
+void tarn__records_begin(tarn_manager *tm);
+void tarn__records_end(tarn_manager *tm);
 
 /* A zeroed object of `bytes` bytes registered with the manager, or NULL with TARN_ENOMEM held. */
 void *tarn__object_new(tarn_manager *tm, size_t bytes, void (*destroy)(tarn__object *));

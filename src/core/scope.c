@@ -27,11 +27,17 @@ static void list_remove(tarn_tensor **list, tarn_tensor *t)
 
 /* ---- owners */
 
+/* A hook may have retained what nobody owned. */
+static void leave_retained(tarn_tensor *t)
+{
+    if (t->retains > 0) list_remove(&t->manager->retained, t);
+}
+
 tarn_tensor *tarn__adopt(tarn_tensor *t)
 {
     if (t == NULL) return NULL;
     tarn_manager *tm = t->manager;
-    if (t->retains > 0) list_remove(&tm->retained, t); /* a hook held it */
+    leave_retained(t);
     t->owner = TARN__OWNER_SCOPE;
     t->scope = tm->scopes_own ? tm->depth : 0;
     list_push(&tm->frames[t->scope].first, t);
@@ -40,7 +46,9 @@ tarn_tensor *tarn__adopt(tarn_tensor *t)
 
 tarn_tensor *tarn__own(tarn_tensor *t)
 {
-    if (t != NULL) t->owner = TARN__OWNER_OBJECT;
+    if (t == NULL) return NULL;
+    leave_retained(t);
+    t->owner = TARN__OWNER_OBJECT;
     return t;
 }
 
@@ -173,6 +181,12 @@ void tarn_scope_end(tarn_scope scope)
     tarn_manager *tm = scope.manager;
     if (tm == NULL || scope.depth == 0 || scope.depth > tm->depth) return;
     if (tm->frames[scope.depth].serial != scope.serial) return;
+    if (scope.depth <= tm->held) {
+        (void)tarn__fail(tm, TARN_ESTATE,
+                         "tarn_scope_end: called in a hook, or in a function of tarn_checkpoint, "
+                         "for a scope that was opened outside");
+        return;
+    }
     while (tm->depth >= scope.depth) end_innermost(tm);
 }
 

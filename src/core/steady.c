@@ -39,8 +39,10 @@ static uint64_t asked(const tarn_manager *tm, const tarn_pool_stats *s)
     const bool alone = pool->n_users == 1;
     tarn__pool_unlock(pool);
     if (alone) return s->system_allocations - n_reports;
-    return TARN__GET(tm->cache->misses) + tm->tensors.n_chunks + tm->storages.n_chunks +
-           tm->names.n_chunks;
+    uint64_t n = TARN__GET(tm->cache->misses) + tm->tensors.n_chunks + tm->storages.n_chunks +
+                 tm->names.n_chunks;
+    for (int i = 0; i < TARN__RECORD_SIZES; i++) n += tm->records[i].n_chunks;
+    return n;
 }
 
 /* Pools that pass through ask the system for every block, and those that check in full whenever

@@ -175,7 +175,7 @@ void tarn__hooks_end(tarn_tensor *t)
         tarn__hook *hook = t->hooks;
         t->hooks = hook->next;
         if (hook == t->manager->next_hook) t->manager->next_hook = NULL;
-        tarn__records_free(t->manager->pool, hook, sizeof(*hook));
+        tarn__record_give(t->manager, hook, sizeof(*hook));
     }
 }
 

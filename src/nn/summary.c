@@ -61,21 +61,24 @@ static tarn_status take_rows(outputs *o, const tarn_module *top)
     return TARN_OK;
 }
 
-/* Runs the forward pass and notes what comes out of each layer. */
+/* Runs the forward pass and notes what comes out of each layer. Statistics and counts stay. */
 static tarn_status watch_forward(outputs *o, const tarn_module *top, const tarn_model_pass *pass)
 {
     tarn_manager *tm = o->tm;
     TARN_NO_GRAD(tm);
     if (take_rows(o, top) != TARN_OK) return TARN_ENOMEM;
     const unsigned watch = tm->watch;
+    const bool replaying = tm->replaying;
     o->next = (watch & TARN__WATCH_OPERATIONS) != 0 ? tm->on_operation : NULL;
     o->next_context = tm->operation_context;
     (void)tarn_on_operation(tm, note_output, o);
+    tm->replaying = true;
     const tarn_tensor *y = pass->forward(pass->inputs.items, pass->inputs.n, pass->context);
     if (y == NULL && tarn_ok(tm))
         (void)tarn__fail(tm, TARN_EARG, "tarn_model_summary: the forward pass returned NULL");
     (void)tarn_on_operation(tm, o->next, o->next_context);
     tm->watch = watch;
+    tm->replaying = replaying;
     return tarn_error_code(tm);
 }
 

@@ -170,6 +170,18 @@ tarn_custom *tarn_custom_create(tarn_manager *tm, const tarn_custom_options *opt
     return custom;
 }
 
+/* The operation lives no longer than its manager: the tape of another may not refer to it. */
+static tarn_status check_manager(const tarn__call *call, tarn_list operands)
+{
+    for (int i = 0; i < operands.n; i++)
+        if (operands.items[i] != NULL && !operands.items[i]->frozen &&
+            operands.items[i]->manager != call->manager)
+            return tarn__call_fail(call, TARN_ESTATE,
+                                   "operand %s belongs to another manager than the operation",
+                                   call->op->operands[i]);
+    return TARN_OK;
+}
+
 tarn_tensor *tarn_custom_apply(const tarn_custom *operation, tarn_list operands,
                                const void *attributes, size_t bytes)
 {
@@ -181,6 +193,7 @@ tarn_tensor *tarn_custom_apply(const tarn_custom *operation, tarn_list operands,
                               operation->op.arity);
         return NULL;
     }
+    if (check_manager(&call, operands) != TARN_OK) return NULL;
     if (bytes > TARN_CUSTOM_ATTRIBUTES || (bytes > 0 && attributes == NULL)) {
         (void)tarn__call_fail(&call, TARN_EARG,
                               "%zu bytes of attributes at %s; at most %d are possible", bytes,

@@ -156,14 +156,10 @@ static tarn_tensor *recurrence_compose(const tarn__call *call)
 {
     const sizes s = sizes_of(call);
     const bool is_lstm = s.kind == TARN_LSTM;
-    tarn_pool *pool = call->manager->pool;
     const size_t bytes = (size_t)s.T * sizeof(tarn_tensor *);
     if (s.T == 0) return tarn_reshape(call->in[X], TARN_SHAPE(is_lstm ? 2 : 1, s.B, 0, s.H));
-    tarn_tensor **states = tarn__records_alloc(pool, bytes); /* (T) */
-    if (states == NULL) {
-        (void)tarn__fail_memory(call->manager, call->op->name, bytes);
-        return NULL;
-    }
+    tarn_tensor **states = tarn__record_take(call->manager, call->op->name, bytes); /* (T) */
+    if (states == NULL) return NULL;
     tarn_tensor *h = or_zeros(call, H0, &s);
     tarn_tensor *c = is_lstm ? or_zeros(call, C0, &s) : NULL;
     for (int64_t step = 0; step < s.T; step++) {
@@ -173,7 +169,7 @@ static tarn_tensor *recurrence_compose(const tarn__call *call)
         if (is_lstm) c = tarn_select(states[t], 0, 1);
     }
     tarn_tensor *y = tarn_stack(states, (int)s.T, 2);
-    tarn__records_free(pool, states, bytes);
+    tarn__record_give(call->manager, states, bytes);
     return y;
 }
 
