@@ -297,6 +297,7 @@ static void wrong_shapes(void **state)
 {
     memset(refused, 0, sizeof(refused));
     op_drive(MANAGER(state), "other shapes", MOST, check_shapes);
+    if (check_scaled(100) < 10) return; /* not every variant was tried: see op_drive */
     OP_EACH_CASE(c)
     {
         if (c->n > 1 && refusals_of(c->op)->n == 0)
