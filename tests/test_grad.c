@@ -50,6 +50,21 @@ static void what_is_below_the_inputs_stays(void **state)
     EXPECT(tarn_grad_of(x), 2 * exp(0.5) * exp(0.5));
 }
 
+/* What only a released handle held, and no input is reached through, goes as well. */
+static void nothing_lingers_beside_the_inputs(void **state)
+{
+    tarn_manager *tm = MANAGER(state);
+    tarn_tensor *x = LEAF(tm, 0.5), *w = LEAF(tm, 2), *g[1];
+    tarn_tensor *a = tarn_exp(w);
+    tarn_tensor *b = tarn_square(a);
+    tarn_tensor *y = tarn_mul(b, x);
+    tarn_release(a);
+    tarn_release(b);
+    check_status(tarn_grad(TARN_LIST(y), TARN_LIST(x), g, NULL), TARN_OK);
+    EXPECT(g[0], exp(2) * exp(2));
+    assert_int_equal(tarn_manager_get_stats(tm).tape_length, 0);
+}
+
 static void several_outputs_add_up(void **state)
 {
     tarn_manager *tm = MANAGER(state);
@@ -89,7 +104,7 @@ static void wrong_arguments(void **state)
     tarn_tensor *x = LEAF(tm, 1, 2), *y = tarn_square(x), *g[1];
     check_status(tarn_grad(TARN_LIST(y), TARN_LIST(x), g, NULL), TARN_ESHAPE);
     check_error(tm, TARN_ESHAPE,
-                "tarn_grad: the loss [2] has 2 elements: reduce it to one (tarn_mean), or give a "
+                "tarn_grad: the output [2] has 2 elements: reduce it to one (tarn_mean), or give a "
                 "gradient of its shape");
     y = tarn_sum(y, TARN_ALL_AXES);
     check_status(tarn_grad(TARN_LIST(y), (tarn_list){ 0, NULL }, g, NULL), TARN_EARG);
@@ -213,6 +228,10 @@ static void products_with_jacobian_and_hessian(void **state)
     tarn_tensor *const missing[] = { v, NULL };
     check_status(tarn_hvp(loss, TARN_LIST(x, w), missing, products), TARN_EARG);
     check_error(tm, TARN_EARG, "tarn_hvp: the vector of input 1 is NULL");
+    tarn_tensor *const wrong[] = { v, loss };
+    check_status(tarn_jvp(TARN_LIST(a, b), TARN_LIST(x, w), wrong, products), TARN_ESHAPE);
+    check_error(tm, TARN_ESHAPE,
+                "tarn_jvp: the vector of input 1 is float64 [], the input float64 [2]");
     TARN_NO_GRAD(tm); /* of what was recorded outside */
     check_status(tarn_hvp(loss, TARN_LIST(x, w), vectors, products), TARN_OK);
     EXPECT(products[0], 6 * 1 * 3 * 1 + 3 * 1 * 100, 6 * 2 * 4 * 10);
@@ -313,6 +332,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(inputs_are_leaves_or_not),
         TEST(what_is_below_the_inputs_stays),
+        TEST(nothing_lingers_beside_the_inputs),
         TEST(several_outputs_add_up),
         TEST(inputs_without_influence_have_zeros),
         TEST(wrong_arguments),

@@ -310,8 +310,8 @@ typedef struct tarn_operation_event {
     const char *layer; /* such as linear "l1"; "" outside layers and in backward */
     bool backward;
     int n_operands;
-    tarn_tensor *const *operands; /* (n_operands); NULL: absent. In backward their values may have
-                                     been given back */
+    tarn_tensor *const *operands; /* (n_operands); NULL: absent. In backward, and after an
+                                     operation in place, their values may be gone */
     tarn_tensor *result;
     tarn_tensor *gradient;         /* backward: of the result */
     tarn_tensor *const *gradients; /* backward: of the operands; NULL: not computed */

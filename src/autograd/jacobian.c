@@ -23,16 +23,33 @@ static tarn_manager *manager_of(tarn_list list)
                                                                      : NULL;
 }
 
-/* The tensors of the first list exist, and so do those of `vectors`. */
+/* One vector, which is multiplied with the derivative by an input. */
+static tarn_status check_vector(tarn_manager *tm, const char *name, int i, const tarn_tensor *input,
+                                const tarn_tensor *vector)
+{
+    char text[TARN__DESCRIPTION_BYTES], other[TARN__DESCRIPTION_BYTES];
+    if (input == NULL || vector == NULL)
+        return tarn__fail(tm, TARN_EARG, "%s: %s %d is NULL", name,
+                          input == NULL ? "input" : "the vector of input", i);
+    const bool same_type = vector->layout.dtype == input->layout.dtype;
+    if (same_type && tarn__same_shape(&vector->layout, &input->layout)) return TARN_OK;
+    return tarn__fail(
+        tm, same_type ? TARN_ESHAPE : TARN_EDTYPE,
+        "%s: the vector of input %d is %s %s, the input %s %s", name, i,
+        tarn_dtype_name((tarn_dtype)vector->layout.dtype), tarn__describe(vector, text),
+        tarn_dtype_name((tarn_dtype)input->layout.dtype), tarn__describe(input, other));
+}
+
+/* Inputs and vectors exist and fit. */
 static tarn_status check(tarn_manager *tm, const char *name, tarn_list inputs,
                          tarn_tensor *const *vectors)
 {
+    tarn_status status = TARN_OK;
     if (inputs.n < 1 || inputs.items == NULL || vectors == NULL)
         return tarn__fail(tm, TARN_EARG, "%s: no inputs or no vectors are given", name);
-    for (int i = 0; i < inputs.n; i++)
-        if (vectors[i] == NULL)
-            return tarn__fail(tm, TARN_EARG, "%s: the vector of input %d is NULL", name, i);
-    return TARN_OK;
+    for (int i = 0; i < inputs.n && status == TARN_OK; i++)
+        status = check_vector(tm, name, i, inputs.items[i], vectors[i]);
+    return status;
 }
 
 /* Leaves of zeros, of the shapes of the outputs. */

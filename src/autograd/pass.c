@@ -151,21 +151,23 @@ tarn_status tarn__pass_check_seed(const tarn__pass *p, const tarn_tensor *output
 {
     char text[TARN__DESCRIPTION_BYTES], other[TARN__DESCRIPTION_BYTES];
     tarn_manager *tm = output->manager;
+    const char *what = p->targets != NULL ? "output" : "loss";
     if (seed == NULL && output->layout.numel == 1) return TARN_OK;
     if (seed == NULL)
-        return tarn__fail(tm, TARN_ESHAPE,
-                          "%s: the loss %s has %lld elements: reduce it to one "
-                          "(tarn_mean), or give a gradient of its shape",
-                          p->name, tarn__describe(output, text), (long long)output->layout.numel);
+        return tarn__fail(
+            tm, TARN_ESHAPE,
+            "%s: the %s %s has %lld elements: reduce it to one (tarn_mean), or give a gradient of "
+            "its shape",
+            p->name, what, tarn__describe(output, text), (long long)output->layout.numel);
     if (seed->manager != tm)
         return tarn__fail(tm, TARN_ESTATE,
-                          "%s: the gradient belongs to another manager than the loss", p->name);
+                          "%s: the gradient belongs to another manager than the %s", p->name, what);
     if (!tarn__readable(seed, p->name)) return TARN_ESTALE;
     const bool same_type = seed->layout.dtype == output->layout.dtype;
     if (same_type && tarn__same_shape(&seed->layout, &output->layout)) return TARN_OK;
     return tarn__fail(
-        tm, same_type ? TARN_ESHAPE : TARN_EDTYPE, "%s: the gradient is %s %s, the loss %s %s",
-        p->name, tarn_dtype_name((tarn_dtype)seed->layout.dtype), tarn__describe(seed, other),
+        tm, same_type ? TARN_ESHAPE : TARN_EDTYPE, "%s: the gradient is %s %s, the %s %s %s",
+        p->name, tarn_dtype_name((tarn_dtype)seed->layout.dtype), tarn__describe(seed, other), what,
         tarn_dtype_name((tarn_dtype)output->layout.dtype), tarn__describe(output, text));
 }
 
@@ -191,7 +193,7 @@ tarn_tensor *tarn__pass_make_seed(const tarn_tensor *output, tarn_tensor *seed)
 
 void tarn__pass_finish(const tarn__pass *p, bool keep)
 {
-    p->tape->finishing = true;
+    p->tape->finishing = p->id;
     for (tarn__node *node = p->last, *next; node != NULL; node = next) {
         next = tarn__pass_before(p, node);
         if (!reached(p, node)) continue;
@@ -199,7 +201,8 @@ void tarn__pass_finish(const tarn__pass *p, bool keep)
         node->dout = NULL;
         if (!keep && node->runs) tarn__node_free(p->tape, node);
     }
-    p->tape->finishing = false;
+    p->tape->finishing = 0;
+    tarn__tape_drain(p->tape);
 }
 
 /* ---- hooks */

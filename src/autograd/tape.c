@@ -125,10 +125,16 @@ static tarn_status record_in_place(tarn__call *call)
 static void orphan(tarn_tensor *out)
 {
     tarn__tape *tape = out->manager->tape;
-    if (tape->finishing) return;
-    out->node->next_orphan = tape->orphans;
-    tape->orphans = out->node;
-    if (tape->draining) return;
+    tarn__node *node = out->node;
+    const bool finishing = tape->finishing != 0;
+    if (finishing && node->pass == tape->finishing && node->runs) return; /* its turn comes */
+    node->next_orphan = tape->orphans;
+    tape->orphans = node;
+    if (!finishing && !tape->draining) tarn__tape_drain(tape);
+}
+
+void tarn__tape_drain(tarn__tape *tape)
+{
     tape->draining = true;
     while (tape->orphans != NULL) {
         tarn__node *node = tape->orphans;

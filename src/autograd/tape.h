@@ -43,7 +43,7 @@ typedef struct tarn__tape {
     uint64_t pass;
     tarn__node *orphans;   /* nodes to be freed, linked through next_orphan */
     bool draining;         /* they are being freed */
-    bool finishing;        /* a backward pass is freeing all that it reached */
+    uint64_t finishing;    /* the pass that is freeing what it ran; 0: none */
     bool running;          /* a pass asked for from outside is at work */
     tarn__addition *added; /* by it, and by those inside it; newest first */
 } tarn__tape;
@@ -68,6 +68,9 @@ static inline tarn_tensor *tarn__node_tensor(const tarn__node *node, int i)
 
 /* Lets the saved elements go. The layouts stay. */
 void tarn__node_unsave(tarn__node *node);
+
+/* Frees the nodes that nothing refers to any more. */
+void tarn__tape_drain(tarn__tape *tape);
 
 /* Takes a node off the tape and lets go of all it refers to. */
 void tarn__node_free(tarn__tape *tape, tarn__node *node);
