@@ -46,6 +46,48 @@ static void piece_free(void *memory, size_t bytes)
     free(memory);
 }
 
+/* The pieces stand in a table by address, open addressing with linear probing; at most half of the
+ * places are taken. */
+static check_piece *place_of(const check_system *s, const void *memory)
+{
+    const size_t mask = s->capacity - 1;
+    size_t i = (size_t)(((uintptr_t)memory >> 4) * UINT64_C(0x9e3779b97f4a7c15) >> 32) & mask;
+    while (s->pieces[i].memory != NULL && s->pieces[i].memory != memory) i = (i + 1) & mask;
+    return &s->pieces[i];
+}
+
+static void grow(check_system *s)
+{
+    check_piece *old = s->pieces;
+    const size_t n = s->capacity;
+    s->capacity = n == 0 ? 128 : 2 * n;
+    s->pieces = calloc(s->capacity, sizeof(*s->pieces));
+    assert_non_null(s->pieces);
+    for (size_t i = 0; i < n; i++)
+        if (old[i].memory != NULL) *place_of(s, old[i].memory) = old[i];
+    free(old);
+}
+
+/* Those behind it, up to the next empty place, are put in again, so that none is cut off. */
+static void take_out(check_system *s, check_piece *piece)
+{
+    const size_t mask = s->capacity - 1;
+    piece->memory = NULL;
+    s->n_live--;
+    for (size_t i = (size_t)(piece - s->pieces + 1) & mask; s->pieces[i].memory != NULL;
+         i = (i + 1) & mask) {
+        const check_piece moved = s->pieces[i];
+        s->pieces[i].memory = NULL;
+        *place_of(s, moved.memory) = moved;
+    }
+}
+
+bool check_system_holds(const check_system *s, const void *memory, size_t bytes)
+{
+    return s->capacity > 0 && place_of(s, memory)->memory == memory &&
+           place_of(s, memory)->bytes == bytes;
+}
+
 static void *system_reserve(void *context, size_t bytes)
 {
     check_system *s = context;
@@ -54,19 +96,14 @@ static void *system_reserve(void *context, size_t bytes)
         fails = true;
         s->fail_after = s->fail_on ? 1 : 0;
     }
-    if (!fails && s->n_live == s->capacity) {
-        const size_t capacity = s->capacity == 0 ? 64 : s->capacity * 2;
-        check_piece *pieces = realloc(s->pieces, capacity * sizeof(*pieces));
-        assert_non_null(pieces);
-        s->pieces = pieces;
-        s->capacity = capacity;
-    }
+    if (!fails && 2 * s->n_live >= s->capacity) grow(s);
     void *memory = fails ? NULL : piece_new(bytes);
     if (memory == NULL) {
         s->failed++;
         return NULL;
     }
-    s->pieces[s->n_live++] = (check_piece){ memory, bytes };
+    *place_of(s, memory) = (check_piece){ memory, bytes };
+    s->n_live++;
     s->reserves++;
     s->live_bytes += bytes;
     s->last_bytes = bytes;
@@ -76,15 +113,15 @@ static void *system_reserve(void *context, size_t bytes)
 static void system_release(void *context, void *memory, size_t bytes)
 {
     check_system *s = context;
-    size_t i = s->n_live;
-    while (i > 0 && s->pieces[i - 1].memory != memory) i--;
-    if (i == 0 || s->pieces[i - 1].bytes != bytes) {
+    check_piece *piece = s->capacity == 0 ? NULL : place_of(s, memory);
+    if (piece == NULL || piece->memory == NULL || piece->bytes != bytes) {
         s->wrong++;
         print_error("release of %zu bytes at %p: %s\n", bytes, memory,
-                    i == 0 ? "not reserved" : "reserved with another size");
+                    piece == NULL || piece->memory == NULL ? "not reserved"
+                                                           : "reserved with another size");
         return;
     }
-    s->pieces[i - 1] = s->pieces[--s->n_live];
+    take_out(s, piece);
     s->releases++;
     s->live_bytes -= bytes;
     piece_free(memory, bytes);

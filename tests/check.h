@@ -36,7 +36,7 @@ typedef struct check_piece {
  * what is released is overwritten first, so that a later use shows. */
 typedef struct check_system {
     tarn_system system;  /* for tarn_pool_options */
-    check_piece *pieces; /* (n_live): reserved and not released */
+    check_piece *pieces; /* (capacity): a table; those reserved and not released */
     size_t n_live, capacity;
     size_t live_bytes;
     size_t last_bytes; /* of the last reserve that succeeded */
@@ -52,6 +52,9 @@ void check_system_begin(check_system *s);
 /* Lets the n-th reserve from now (1: the next) fail, alone or with all that follow; 0: none any
  * more. */
 void check_system_fail(check_system *s, uint64_t n, bool fail_on);
+
+/* Whether this piece is reserved and not released. */
+bool check_system_holds(const check_system *s, const void *memory, size_t bytes);
 
 /* Asserts that no release was wrong and that everything was given back; frees the records. */
 void check_system_end(check_system *s);

@@ -353,6 +353,7 @@ static bool drive_case(tarn_manager *tm, const op_case *c, int64_t most, op_driv
         }
         op_trial_end(&t);
     }
+    (void)tarn_pool_trim(tarn_manager_pool(tm), 0); /* full checking looks at all that is cached */
     return explained;
 }
 

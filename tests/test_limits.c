@@ -635,11 +635,9 @@ static struct advice {
 static void note_advice(void *context, void *memory, size_t bytes, tarn_huge_pages policy)
 {
     const check_system *s = context;
-    bool found = false;
-    for (size_t i = 0; i < s->n_live; i++)
-        found = found || (s->pieces[i].memory == memory && s->pieces[i].bytes == bytes);
     advice.n++;
-    advice.wrong += !found || s != advice.system || policy != advice.policy;
+    advice.wrong +=
+        !check_system_holds(s, memory, bytes) || s != advice.system || policy != advice.policy;
     advice.bytes += bytes;
 }
 

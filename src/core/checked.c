@@ -48,6 +48,7 @@ static bool is_dry(const tarn_pool *pool)
 /* The first byte that is not `value`, or n. */
 static size_t first_other(const unsigned char *bytes, size_t n, unsigned char value)
 {
+    if (n > 0 && bytes[0] == value && memcmp(bytes, bytes + 1, n - 1) == 0) return n; /* fast */
     size_t i = 0;
     while (i < n && bytes[i] == value) i++;
     return i;
