@@ -284,6 +284,7 @@ static void write_json(const bench_options *options, const row *r, const char *s
                                            .mad_ns = arms[a].mad / b->objects,
                                            .gemm_ns = -1,
                                            .stream_ns = -1,
+                                           .bytes = -1,
                                            .floor_ns = -1 });
     }
 }

@@ -14,7 +14,7 @@
 
 /* ---- timing */
 
-static double now_ns(void)
+double now_ns(void)
 {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
@@ -43,12 +43,21 @@ static double once(const arm *a)
 void measure(arm *arms, int n_arms, int repetitions)
 {
     enum { MAX_ARMS = 16 };
-    static double times[MAX_ARMS][MAX_REPETITIONS];
+    static double times[MAX_ARMS][MAX_REPETITIONS], parts[MAX_ARMS][2][MAX_REPETITIONS];
     if (n_arms > MAX_ARMS || repetitions > MAX_REPETITIONS) abort();
     for (int a = 0; a < n_arms; a++) (void)once(&arms[a]);
-    for (int r = 0; r < repetitions; r++)
-        for (int a = 0; a < n_arms; a++) times[a][r] = once(&arms[a]);
+    for (int r = 0; r < repetitions; r++) {
+        for (int a = 0; a < n_arms; a++) {
+            const double *split = arms[a].split;
+            const double before[2] = { split ? split[0] : 0, split ? split[1] : 0 };
+            times[a][r] = once(&arms[a]);
+            for (int i = 0; split != NULL && i < 2; i++)
+                parts[a][i][r] = (split[i] - before[i]) / arms[a].calls;
+        }
+    }
     for (int a = 0; a < n_arms; a++) {
+        for (int i = 0; arms[a].split != NULL && i < 2; i++)
+            arms[a].parts[i] = median_of(parts[a][i], repetitions);
         arms[a].median = median_of(times[a], repetitions);
         for (int r = 0; r < repetitions; r++) times[a][r] = fabs(times[a][r] - arms[a].median);
         arms[a].mad = median_of(times[a], repetitions);
@@ -68,10 +77,11 @@ int calls_for(void (*run)(void *context), void *context, double nanoseconds)
 /* ---- options */
 
 static const char usage[] =
-    "Usage: %s [--threads N] [--repetitions N] [--json FILE] [--help]%s\n"
+    "Usage: %s [--threads N] [--repetitions N] [--only TEXT] [--json FILE] [--help]%s\n"
     "%s\n"
     "  --threads N      BLAS threads (default 1)\n"
     "  --repetitions N  of every arm, 3 to 1001; medians are taken over them (default 101)\n"
+    "  --only TEXT      only rows whose names contain TEXT\n"
     "  --json FILE      also write one JSON object a row\n";
 
 static int number(const char *text, int low, int high, const char *program, const char *option)
@@ -104,6 +114,7 @@ bench_options bench_start_on(int argc, char **argv, const char *what, const char
     static const struct option options[] = {
         { "threads", required_argument, NULL, 't' },
         { "repetitions", required_argument, NULL, 'r' },
+        { "only", required_argument, NULL, 'o' },
         { "json", required_argument, NULL, 'j' },
         { "help", no_argument, NULL, 'h' },
         { NULL, 0, NULL, 0 },
@@ -118,6 +129,7 @@ bench_options bench_start_on(int argc, char **argv, const char *what, const char
         case 'r':
             result.repetitions = number(optarg, 3, MAX_REPETITIONS, program, "--repetitions");
             break;
+        case 'o': result.only = optarg; break;
         case 'j': path = optarg; break;
         case 'h': printf(usage, program, operands, what); exit(0);
         default: fprintf(stderr, usage, program, operands, what); exit(2);
@@ -141,6 +153,11 @@ bench_options bench_start_on(int argc, char **argv, const char *what, const char
     return result;
 }
 
+bool bench_wants(const bench_options *options, const char *row)
+{
+    return options->only == NULL || strstr(row, options->only) != NULL;
+}
+
 int bench_end(const bench_options *options)
 {
     bool written = fflush(stdout) == 0;
@@ -158,6 +175,20 @@ static void write_figure(FILE *json, const char *key, double value, const char *
     else fprintf(json, format, value);
 }
 
+static void write_text(FILE *json, const char *key, const char *text)
+{
+    if (text == NULL) fprintf(json, ",\"%s\":null", key);
+    else fprintf(json, ",\"%s\":\"%s\"", key, text);
+}
+
+void bench_set_floor(bench_row *row, const arm *floor)
+{
+    row->gemm_ns = floor->parts[0];
+    row->stream_ns = floor->parts[1];
+    row->floor_ns = floor->parts[0] + floor->parts[1];
+    row->floor_mad_ns = floor->mad;
+}
+
 void bench_write(const bench_options *options, const bench_row *row)
 {
     FILE *json = options->json;
@@ -168,7 +199,11 @@ void bench_write(const bench_options *options, const bench_row *row)
     write_figure(json, "mad_ns", row->mad_ns, "%.2f");
     write_figure(json, "gemm_ns", row->gemm_ns, "%.2f");
     write_figure(json, "stream_ns", row->stream_ns, "%.2f");
+    write_figure(json, "bytes", row->bytes, "%.0f");
     write_figure(json, "floor_ns", row->floor_ns, "%.2f");
+    write_figure(json, "floor_mad_ns", row->floor_ns > 0 ? row->floor_mad_ns : -1, "%.2f");
     write_figure(json, "ratio", row->floor_ns > 0 ? row->median_ns / row->floor_ns : -1, "%.4f");
-    fprintf(json, ",\"note\":\"%s\"}\n", row->note);
+    write_text(json, "floor", row->floor);
+    write_text(json, "note", row->note);
+    fprintf(json, "}\n");
 }

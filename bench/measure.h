@@ -15,12 +15,17 @@
 typedef struct arm {
     void (*run)(void *context);
     void *context;
-    int calls;     /* of run per repetition: a repetition should last some hundred microseconds */
-    double median; /* results, in nanoseconds per call */
+    int calls; /* of run per repetition: a repetition should last some hundred microseconds */
+    const double *split; /* (2) NULL, or what run adds to: the nanoseconds of its two parts */
+    double median;       /* results, in nanoseconds per call */
     double mad;
+    double parts[2]; /* with split: the medians of the parts */
 } arm;
 
 enum { MAX_REPETITIONS = 1001 };
+
+/* The time, from any start. */
+double now_ns(void);
 
 /* Runs all arms in turn, `repetitions` times after one to warm up, and sets their results. */
 void measure(arm *arms, int n_arms, int repetitions);
@@ -30,10 +35,11 @@ int calls_for(void (*run)(void *context), void *context, double nanoseconds);
 
 /* Options that every benchmark takes. */
 typedef struct bench_options {
-    int threads;     /* of BLAS; default 1 */
-    int repetitions; /* default 101 */
-    FILE *json;      /* NULL without --json */
-    char **operands; /* (n_operands): what stands after the options */
+    int threads;      /* of BLAS; default 1 */
+    int repetitions;  /* default 101 */
+    FILE *json;       /* NULL without --json */
+    const char *only; /* NULL without --only */
+    char **operands;  /* (n_operands): what stands after the options */
     int n_operands;
 } bench_options;
 
@@ -44,15 +50,26 @@ bench_options bench_start(int argc, char **argv, const char *what);
 /* The same for a benchmark that takes operands, such as "[FILE ...]". */
 bench_options bench_start_on(int argc, char **argv, const char *what, const char *operands);
 
+/* Whether a row is to be measured: all are, unless --only gives a part of their names. */
+bool bench_wants(const bench_options *options, const char *row);
+
 /* Closes the JSON file. Returns the exit status. */
 int bench_end(const bench_options *options);
 
-/* One row of the JSON file; the same keys in every benchmark. A negative figure becomes null; ratio
- * is median to floor. */
+/* One row of the JSON file; the same keys in every benchmark. A negative figure or NULL becomes
+ * null; ratio is median to floor. */
 typedef struct bench_row {
     const char *bench, *name, *note;
-    double median_ns, mad_ns, gemm_ns, stream_ns, floor_ns;
+    const char *floor; /* how the floor was measured */
+    double median_ns, mad_ns;
+    double gemm_ns, stream_ns; /* of the floor: matrix products, and plain loops ... */
+    double bytes;              /* ... that read and write so many bytes */
+    double floor_ns, floor_mad_ns;
 } bench_row;
+
+/* Sets the times of the floor from an arm that was split into products and streams. */
+void bench_set_floor(bench_row *row, const arm *floor);
+
 void bench_write(const bench_options *options, const bench_row *row);
 
 #endif

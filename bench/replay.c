@@ -201,6 +201,7 @@ static void measure_trace(const bench_options *options, replay *r, const struct 
                                            .mad_ns = arms[a].mad / pairs,
                                            .gemm_ns = -1,
                                            .stream_ns = -1,
+                                           .bytes = -1,
                                            .floor_ns = -1 });
     }
     printf("\n");
