@@ -6,15 +6,11 @@
 #include "nn/loader.h"
 
 #include <math.h>
-#include <string.h>
 
 #include "core/assert.h"
 #include "core/manager.h"
-#include "nn/loader_rows.h"
+#include "nn/loader_fill.h"
 #include "ops/op.h"
-
-#define TARN_KERNELS "nn/loader.inc"
-#include "ops/for_each_float.h"
 
 typedef struct stream {
     tarn_tensor *source; /* owned: a view of the user's tensor or a copy; NULL: no targets */
@@ -180,31 +176,20 @@ static bool ready_batch(stream *s, tarn_manager *tm, int64_t n)
     return true;
 }
 
-/* Row i of the batch whose rows begin at place `first` of the order. */
-static const void *source_row(const tarn_loader *loader, const stream *s, int64_t first, int64_t i)
-{
-    const int64_t row = tarn__rows_at(&loader->rows, first + i);
-    const size_t bytes = s->row * tarn_dtype_size((tarn_dtype)s->source->layout.dtype);
-    return (const char *)s->source->data + (size_t)row * bytes;
-}
-
-/* Fills the batch; rows are copied where nothing is to be computed. */
-static void fill(const tarn_loader *loader, stream *s, int64_t first, double shift, double scale)
+/* Readies the stream's batch to be filled as part of a job. */
+static void add_part(tarn__fill_job *job, stream *s, double shift, double scale)
 {
     tarn_tensor *to = s->batch;
-    const tarn_dtype from_dtype = (tarn_dtype)s->source->layout.dtype;
-    const bool copy = to->layout.dtype == from_dtype && shift == 0 && scale == 1;
-    const size_t bytes = s->row * tarn_dtype_size((tarn_dtype)to->layout.dtype);
     tarn__touch(to, true);
-    if (bytes == 0 || to->manager->dry) return;
+    if (s->row == 0 || to->manager->dry) return;
     tarn__materialize(s->source);
-    for (int64_t i = 0; i < to->layout.dims[0]; i++) {
-        const void *x = source_row(loader, s, first, i);
-        void *y = (char *)to->data + (size_t)i * bytes;
-        if (copy) memcpy(y, x, bytes);
-        else if (to->layout.dtype == TARN_F32) convert_f32(y, x, from_dtype, s->row, shift, scale);
-        else convert_f64(y, x, from_dtype, s->row, shift, scale);
-    }
+    tarn__fill_add(job, &(tarn__fill_part){ .from = s->source->data,
+                                            .to = to->data,
+                                            .row = s->row,
+                                            .from_dtype = (tarn_dtype)s->source->layout.dtype,
+                                            .to_dtype = (tarn_dtype)to->layout.dtype,
+                                            .shift = shift,
+                                            .scale = scale });
 }
 
 /* True if the epoch has another batch. Told of its end once, a loader begins the next epoch. */
@@ -230,8 +215,11 @@ static bool next_batch(tarn_loader *loader, tarn_tensor **input, tarn_tensor **t
     if (wants_target && !ready_batch(&loader->targets, tm, n)) return false;
 
     tarn__rows_order(&loader->rows, tm, loader->options.stream, loader->epoch);
-    fill(loader, &loader->inputs, first, loader->options.shift, loader->options.scale);
-    if (wants_target) fill(loader, &loader->targets, first, 0, 1);
+    tarn__fill_job job;
+    tarn__fill_begin(&job, &loader->rows, first, n);
+    add_part(&job, &loader->inputs, loader->options.shift, loader->options.scale);
+    if (wants_target) add_part(&job, &loader->targets, 0, 1);
+    tarn__fill_take_part(&job);
     loader->batch++;
     if (input != NULL) *input = loader->inputs.batch;
     if (wants_target) *target = loader->targets.batch;
