@@ -99,9 +99,10 @@ static int number(const char *text, int low, int high, const char *program, cons
 static void print_machine(const char *program, int threads)
 {
     const tarn_runtime_info info = tarn_runtime_get_info();
-    printf("%s: tarn %s, BLAS kernels %s (%s), %d thread%s of %d processors, %s\n", program,
-           info.version, info.blas_core != NULL ? info.blas_core : "unknown", info.blas_reason,
-           threads, threads == 1 ? "" : "s", info.processors, info.simd);
+    printf("%s: tarn %s, BLAS kernels %s (%s), %d thread%s of %d processors, %s (kernels %s)\n",
+           program, info.version, info.blas_core != NULL ? info.blas_core : "unknown",
+           info.blas_reason, threads, threads == 1 ? "" : "s", info.processors, info.simd,
+           info.kernels);
 }
 
 bench_options bench_start(int argc, char **argv, const char *what)

@@ -55,7 +55,8 @@ int main(void)
 {
     for (int i = 0; tarn__ops[i] != NULL; i++) {
         const tarn__op *op = tarn__ops[i];
-        const bool has_gradient = !op->stops_gradient && (op->is_view || op->backward[0] != NULL);
+        const bool has_gradient =
+            !op->stops_gradient && (op->is_view || op->backward[0][0] != NULL);
         printf("%s\t", op->name);
         if (!has_gradient) printf("no gradient");
         else print_kept(op);

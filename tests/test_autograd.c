@@ -1168,8 +1168,8 @@ static const tarn__op probe = {
     .arity = 1,
     .grad_in_place = true,
     .infer = tarn__infer_same,
-    .forward = { probe_forward, probe_forward },
-    .backward = { probe_backward, probe_backward },
+    .forward = TARN__ANY(probe_forward),
+    .backward = TARN__ANY(probe_backward),
 };
 
 /* A chain of 8 layers linear + tanh, 512 wide, 128 rows: an activation holds 256 KiB. Keeping all

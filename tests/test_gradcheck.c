@@ -55,8 +55,8 @@ static tarn_status square_backward(const tarn__call *call, derivative f)
         .arity = 1,                                                 \
         .uses = { TARN__USES_IN0 },                                 \
         .infer = tarn__infer_same,                                  \
-        .forward = { square_forward, square_forward },              \
-        .backward = { kind##_backward, kind##_backward },           \
+        .forward = TARN__ANY(square_forward),                       \
+        .backward = TARN__ANY(kind##_backward),                     \
     };
 
 SQUARE(right, 2 * x * dy)
@@ -84,8 +84,8 @@ static const tarn__op never_adds = {
     .arity = 1,
     .uses = { TARN__USES_IN0 },
     .infer = tarn__infer_same,
-    .forward = { square_forward, square_forward },
-    .backward = { never_adds_backward, never_adds_backward },
+    .forward = TARN__ANY(square_forward),
+    .backward = TARN__ANY(never_adds_backward),
 };
 
 typedef struct chosen {

@@ -60,7 +60,8 @@ static void every_gradient_can_be_recorded(void **state)
     (void)state;
     for (int i = 0; tarn__ops[i] != NULL; i++) {
         const tarn__op *op = tarn__ops[i];
-        const bool has_gradient = !op->stops_gradient && (op->is_view || op->backward[0] != NULL);
+        const bool has_gradient =
+            !op->stops_gradient && (op->is_view || op->backward[0][0] != NULL);
         if (!has_gradient || is_recordable(op->name)) continue;
         print_error("%s has neither graph nor compose\n", op->name);
         missing++;

@@ -46,9 +46,12 @@ static void the_list_is_sound(void **state)
         assert_ptr_equal(find_op(op->name), op);
         assert_in_range(op->arity, 1, TARN__MAX_OPERANDS);
         assert_non_null(op->infer);
-        assert_true(op->is_view == (op->forward[0] == NULL));
-        assert_true((op->forward[0] == NULL) == (op->forward[1] == NULL));
-        assert_true((op->backward[0] == NULL) == (op->backward[1] == NULL));
+        assert_true(op->is_view == (op->forward[0][0] == NULL));
+        for (int level = 0; level < TARN__SIMD_LEVELS; level++)
+            for (int type = 0; type < 2; type++) {
+                assert_true((op->forward[0][0] == NULL) == (op->forward[level][type] == NULL));
+                assert_true((op->backward[0][0] == NULL) == (op->backward[level][type] == NULL));
+            }
         for (int k = 0; k < TARN__MAX_OPERANDS; k++)
             assert_true((k < op->arity) == (op->operands[k] != NULL));
     }

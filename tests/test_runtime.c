@@ -121,6 +121,8 @@ static int scenario_init(void)
     CHECK(before.blas_state == TARN_BLAS_UNTOUCHED && before.found_core == NULL);
     CHECK(strcmp(before.version, TARN_VERSION) == 0);
     CHECK(before.processors >= 1 && before.simd != NULL && before.blas != NULL);
+    CHECK(strcmp(before.kernels, before.simd) == 0 || strcmp(before.kernels, "plain") == 0 ||
+          getenv("TARN_SIMD") != NULL);
     CHECK(products_are_right());
     (void)snprintf(line, sizeof line, "%s", before.blas);
 

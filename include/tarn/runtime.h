@@ -52,6 +52,9 @@ typedef struct tarn_runtime_info {
     int processors;             /* online processors */
     const char *simd;           /* the widest vectors that processor and system support:
                                    "avx512", "avx2", "avx", "sse2", "neon" or "scalar" */
+    const char *kernels;        /* what tarn's own kernels use of them: "avx512", "avx2" or, what
+                                   the compiler takes for granted, "plain". The environment
+                                   variable TARN_SIMD names a lower one */
 } tarn_runtime_info;
 
 /* Readies BLAS: mends its kernels and sets its number of threads as the options say (NULL: the

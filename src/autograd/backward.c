@@ -117,7 +117,7 @@ static tarn_status run_backward(tarn__call *call, const tarn__node *node)
     }
     if (status == TARN_OK && op->scratch != NULL) status = tarn__take_scratch(call);
     if (status == TARN_OK && !call->manager->dry)
-        status = op->backward[node->in[0]->layout.dtype == TARN_F64](call);
+        status = op->backward[tarn__simd()][node->in[0]->layout.dtype == TARN_F64](call);
     if (call->scratch != NULL) tarn__unref(call->scratch);
     for (int i = 0; i < op->arity; i++)
         if (prepared[i] != NULL) tarn__unref(prepared[i]);

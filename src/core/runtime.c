@@ -22,6 +22,7 @@
 #include <tarn/version.h>
 
 #include "core/cpu.h"
+#include "core/simd.h"
 
 /* What can come of readying BLAS: X(outcome, state, reason). */
 #define OUTCOME_LIST(X)                                                                           \
@@ -257,6 +258,7 @@ tarn_runtime_info tarn_runtime_get_info(void)
         .blas_threads = tarn__blas_get_threads(),
         .processors = (int)sysconf(_SC_NPROCESSORS_ONLN),
         .simd = tarn__cpu_simd(cpu),
+        .kernels = tarn__simd_name(tarn__simd()),
     };
     unlock();
     return info;

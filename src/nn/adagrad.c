@@ -10,7 +10,7 @@
 enum { STEP, DECAY, EPS, START };
 
 #define TARN_KERNELS "nn/adagrad.inc"
-#include "ops/for_each_float.h"
+#include "ops/for_each_simd.h"
 
 static void prepare(const tarn__rates *rates, uint64_t t, double *c)
 {
@@ -23,7 +23,7 @@ static void prepare(const tarn__rates *rates, uint64_t t, double *c)
 /* state: v */
 static const tarn__optimizer_kind kind = { .n_states = 1,
                                            .prepare = prepare,
-                                           .update = { adagrad_f32, adagrad_f64 } };
+                                           .update = TARN__KERNELS(adagrad) };
 
 static const tarn__optimizer_kind *choose(const tarn__rates *rates)
 {

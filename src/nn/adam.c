@@ -11,7 +11,7 @@
 enum { BETA1, BETA1_REST, BETA2, BETA2_REST, STEP, ROOT, EPS, DECAY };
 
 #define TARN_KERNELS "nn/adam.inc"
-#include "ops/for_each_float.h"
+#include "ops/for_each_simd.h"
 
 static void prepare_common(const tarn__rates *rates, uint64_t t, double *c)
 {
@@ -39,12 +39,12 @@ static void prepare_adamw(const tarn__rates *rates, uint64_t t, double *c)
 /* state: m, v */
 static const tarn__optimizer_kind adam_kind = { .n_states = 2,
                                                 .prepare = prepare_adam,
-                                                .update = { adam_f32, adam_f64 } };
+                                                .update = TARN__KERNELS(adam) };
 
 /* state: m, v */
 static const tarn__optimizer_kind adamw_kind = { .n_states = 2,
                                                  .prepare = prepare_adamw,
-                                                 .update = { adamw_f32, adamw_f64 } };
+                                                 .update = TARN__KERNELS(adamw) };
 
 static const tarn__optimizer_kind *choose_adam(const tarn__rates *rates)
 {

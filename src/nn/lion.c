@@ -9,7 +9,7 @@
 enum { LR, SHRINK, BETA1, BETA1_REST, BETA2, BETA2_REST };
 
 #define TARN_KERNELS "nn/lion.inc"
-#include "ops/for_each_float.h"
+#include "ops/for_each_simd.h"
 
 static void prepare(const tarn__rates *rates, uint64_t t, double *c)
 {
@@ -25,7 +25,7 @@ static void prepare(const tarn__rates *rates, uint64_t t, double *c)
 /* state: m */
 static const tarn__optimizer_kind kind = { .n_states = 1,
                                            .prepare = prepare,
-                                           .update = { lion_f32, lion_f64 } };
+                                           .update = TARN__KERNELS(lion) };
 
 static const tarn__optimizer_kind *choose(const tarn__rates *rates)
 {

@@ -226,7 +226,7 @@ static void update(tarn__group *group, tarn__slot *s)
         tarn__touch(s->state[j], false);
         u.state[j] = s->state[j]->data;
     }
-    if (!w->manager->dry) kind->update[w->layout.dtype == TARN_F64](&u);
+    if (!w->manager->dry) kind->update[tarn__simd()][w->layout.dtype == TARN_F64](&u);
     w->grad_state = TARN__GRAD_CONSUMED;
 }
 

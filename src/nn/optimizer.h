@@ -13,6 +13,7 @@
 #include <tarn/autograd.h>
 #include <tarn/optim.h>
 
+#include "core/simd.h"
 #include "nn/module.h"
 
 enum { TARN__MAX_STATES = 3, TARN__MAX_COEFFICIENTS = 8 };
@@ -59,8 +60,8 @@ typedef struct tarn__optimizer_kind {
     /* Computes the coefficients c of a parameter's step number t, from 1. */
     void (*prepare)(const tarn__rates *rates, uint64_t t, double *c);
 
-    /* By the type of the parameter: [0] F32, [1] F64. */
-    void (*update[2])(const tarn__update *u);
+    /* By level (core/simd.h), and by the type of the parameter: [0] F32, [1] F64. */
+    void (*update[TARN__SIMD_LEVELS][2])(const tarn__update *u);
 } tarn__optimizer_kind;
 
 typedef struct tarn__optimizer_family {

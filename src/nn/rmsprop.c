@@ -9,7 +9,7 @@
 enum { LR, DECAY, ALPHA, REST, EPS, MOMENTUM };
 
 #define TARN_KERNELS "nn/rmsprop.inc"
-#include "ops/for_each_float.h"
+#include "ops/for_each_simd.h"
 
 static void prepare(const tarn__rates *rates, uint64_t t, double *c)
 {
@@ -24,16 +24,10 @@ static void prepare(const tarn__rates *rates, uint64_t t, double *c)
 
 /* [centered][with momentum]; state: v, then a, then b, those that there are. */
 static const tarn__optimizer_kind kinds[2][2] = {
-    { { .n_states = 1, .prepare = prepare, .update = { rmsprop_f32, rmsprop_f64 } },
-      { .n_states = 2,
-        .prepare = prepare,
-        .update = { rmsprop_momentum_f32, rmsprop_momentum_f64 } } },
-    { { .n_states = 2,
-        .prepare = prepare,
-        .update = { rmsprop_centered_f32, rmsprop_centered_f64 } },
-      { .n_states = 3,
-        .prepare = prepare,
-        .update = { rmsprop_centered_momentum_f32, rmsprop_centered_momentum_f64 } } }
+    { { .n_states = 1, .prepare = prepare, .update = TARN__KERNELS(rmsprop) },
+      { .n_states = 2, .prepare = prepare, .update = TARN__KERNELS(rmsprop_momentum) } },
+    { { .n_states = 2, .prepare = prepare, .update = TARN__KERNELS(rmsprop_centered) },
+      { .n_states = 3, .prepare = prepare, .update = TARN__KERNELS(rmsprop_centered_momentum) } }
 };
 
 static const tarn__optimizer_kind *choose(const tarn__rates *rates)

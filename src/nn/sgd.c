@@ -8,7 +8,7 @@
 enum { LR, DECAY, MOMENTUM, FRESH };
 
 #define TARN_KERNELS "nn/sgd.inc"
-#include "ops/for_each_float.h"
+#include "ops/for_each_simd.h"
 
 static void prepare(const tarn__rates *rates, uint64_t t, double *c)
 {
@@ -18,17 +18,17 @@ static void prepare(const tarn__rates *rates, uint64_t t, double *c)
     c[FRESH] = t == 1 ? 1 : 1 - rates->dampening;
 }
 
-static const tarn__optimizer_kind plain = { .prepare = prepare, .update = { sgd_f32, sgd_f64 } };
+static const tarn__optimizer_kind plain = { .prepare = prepare, .update = TARN__KERNELS(sgd) };
 
 /* state: v */
-static const tarn__optimizer_kind with_momentum = {
-    .n_states = 1, .prepare = prepare, .update = { sgd_momentum_f32, sgd_momentum_f64 }
-};
+static const tarn__optimizer_kind with_momentum = { .n_states = 1,
+                                                    .prepare = prepare,
+                                                    .update = TARN__KERNELS(sgd_momentum) };
 
 /* state: v */
 static const tarn__optimizer_kind nesterov = { .n_states = 1,
                                                .prepare = prepare,
-                                               .update = { sgd_nesterov_f32, sgd_nesterov_f64 } };
+                                               .update = TARN__KERNELS(sgd_nesterov) };
 
 static const tarn__optimizer_kind *choose(const tarn__rates *rates)
 {

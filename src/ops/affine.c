@@ -87,7 +87,7 @@ static tarn_tensor *affine_graph(const tarn__call *call, int i)
 }
 
 #define TARN_KERNELS "ops/affine.inc"
-#include "ops/for_each_float.h"
+#include "ops/for_each_simd.h"
 
 const tarn__op tarn__op_affine = {
     .name = "affine",
@@ -96,8 +96,8 @@ const tarn__op tarn__op_affine = {
     .optional = 4,
     .uses = { TARN__USES_IN1, TARN__USES_IN0, 0 },
     .infer = affine_infer,
-    .forward = TARN__FLOATS(affine_forward),
-    .backward = TARN__FLOATS(affine_backward),
+    .forward = TARN__KERNELS(affine_forward),
+    .backward = TARN__KERNELS(affine_backward),
     .graph = affine_graph,
 };
 

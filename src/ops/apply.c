@@ -191,7 +191,7 @@ static tarn_tensor *run(tarn__call *call, tarn_tensor *out, bool recorded)
     if (status == TARN_OK && recorded && op->aux != NULL) status = take_aux(call);
     if (status == TARN_OK && op->scratch != NULL) status = tarn__take_scratch(call);
     if (status == TARN_OK && call->out->layout.numel > 0 && !call->manager->dry)
-        status = op->forward[type](call);
+        status = op->forward[tarn__simd()][type](call);
     if (call->scratch != NULL) tarn__unref(call->scratch);
     call->scratch = NULL;
     for (int i = 0; i < op->arity; i++) {
@@ -211,7 +211,7 @@ bool tarn__call_wants_record(const tarn__call *call, uint8_t dtype)
 {
     const tarn__op *op = call->op;
     if (!tarn__recording(call->manager) || !is_float(dtype)) return false;
-    if (op->stops_gradient || (!op->is_view && op->backward[0] == NULL)) return false;
+    if (op->stops_gradient || (!op->is_view && op->backward[0][0] == NULL)) return false;
     for (int i = 0; i < op->arity; i++)
         if (call->in[i] != NULL && call->in[i]->requires_grad) return true;
     return false;

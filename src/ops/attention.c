@@ -184,7 +184,7 @@ static size_t sdpa_scratch(const tarn__call *call)
 }
 
 #define TARN_KERNELS "ops/attention.inc"
-#include "ops/for_each_float.h"
+#include "ops/for_each_simd.h"
 
 /* ---- as other operations */
 
@@ -238,8 +238,8 @@ const tarn__op tarn__op_sdpa = {
     .layout = TARN__MATRICES,
     .uses = { ALL, ALL, SCORES, ALL },
     .infer = sdpa_infer,
-    .forward = TARN__FLOATS(sdpa_forward),
-    .backward = TARN__FLOATS(sdpa_backward),
+    .forward = TARN__KERNELS(sdpa_forward),
+    .backward = TARN__KERNELS(sdpa_backward),
     .aux = sdpa_aux,
     .scratch = sdpa_scratch,
     .compose = sdpa_compose,

@@ -123,7 +123,7 @@ static unsigned reads_of(const tarn__call *call)
 }
 
 #define TARN_KERNELS "ops/batch_norm.inc"
-#include "ops/for_each_float.h"
+#include "ops/for_each_simd.h"
 
 /* ---- as other operations */
 
@@ -164,7 +164,7 @@ const tarn__op tarn__op_batch_moments = {
     .operands = { "x" },
     .arity = 1,
     .infer = infer_moments,
-    .forward = TARN__FLOATS(moments_forward),
+    .forward = TARN__KERNELS(moments_forward),
 };
 
 const tarn__op tarn__op_batch_norm = {
@@ -175,8 +175,8 @@ const tarn__op tarn__op_batch_norm = {
     .any_dtype = 8,
     .uses = { X | W | MOMENTS, X | MOMENTS, 0, 0 },
     .infer = infer_batch_norm,
-    .forward = TARN__FLOATS(batch_norm_forward),
-    .backward = TARN__FLOATS(batch_norm_backward),
+    .forward = TARN__KERNELS(batch_norm_forward),
+    .backward = TARN__KERNELS(batch_norm_backward),
     .scratch = batch_norm_scratch,
     .compose = batch_norm_compose,
 };
@@ -188,8 +188,8 @@ const tarn__op tarn__op_batch_norm_given = {
     .optional = 6,
     .uses = { W | VAR, X | MEAN | VAR, 0, W | VAR, X | W | MEAN | VAR },
     .infer = infer_batch_norm,
-    .forward = TARN__FLOATS(batch_norm_forward),
-    .backward = TARN__FLOATS(batch_norm_backward),
+    .forward = TARN__KERNELS(batch_norm_forward),
+    .backward = TARN__KERNELS(batch_norm_backward),
     .scratch = batch_norm_scratch,
     .compose = batch_norm_compose,
 };

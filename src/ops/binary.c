@@ -21,7 +21,7 @@ static bool is_one_row(const tarn_tensor *t, int64_t n)
 enum { PIECE = 256 };
 
 #define TARN_KERNELS "ops/binary_loops.inc"
-#include "ops/for_each_float.h"
+#include "ops/for_each_simd.h"
 
 /* ---- gradients as operations, where they do not fit into the page
  *
@@ -79,8 +79,8 @@ static tarn_tensor *dy_if_larger(tarn_tensor *dy, tarn_tensor *a, tarn_tensor *b
         .in_place = true,                                                                 \
         .uses = { da_reads, db_reads },                                                   \
         .infer = tarn__infer_broadcast,                                                   \
-        .forward = TARN__FLOATS(op##_forward),                                            \
-        .backward = TARN__FLOATS(op##_backward),                                          \
+        .forward = TARN__KERNELS(op##_forward),                                           \
+        .backward = TARN__KERNELS(op##_backward),                                         \
         .graph = op##_graph,                                                              \
     };
 #include "ops/binary.inc"

@@ -152,7 +152,7 @@ static tarn_status compare_number_infer(const tarn__call *call, tarn__layout *ou
         .any_dtype = 1 | 2,                                                           \
         .layout = TARN__STRIDED,                                                      \
         .infer = compare_pair_infer,                                                  \
-        .forward = { op##_forward, op##_forward },                                    \
+        .forward = TARN__ANY(op##_forward),                                           \
     };                                                                                \
     const tarn__op tarn__op_##op##_scalar = {                                         \
         .name = #op "_scalar",                                                        \
@@ -161,7 +161,7 @@ static tarn_status compare_number_infer(const tarn__call *call, tarn__layout *ou
         .any_dtype = 1,                                                               \
         .layout = TARN__STRIDED,                                                      \
         .infer = compare_number_infer,                                                \
-        .forward = { op##_scalar_forward, op##_scalar_forward },                      \
+        .forward = TARN__ANY(op##_scalar_forward),                                    \
     };                                                                                \
     tarn_tensor *tarn_##op(tarn_tensor *a, tarn_tensor *b)                            \
     {                                                                                 \

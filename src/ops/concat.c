@@ -65,8 +65,8 @@ const tarn__op tarn__op_concat = {
     .any_dtype = 0x1f,
     .layout = TARN__STRIDED,
     .infer = concat_infer,
-    .forward = { concat_forward, concat_forward },
-    .backward = { concat_backward, concat_backward },
+    .forward = TARN__ANY(concat_forward),
+    .backward = TARN__ANY(concat_backward),
     .graph = concat_graph,
 };
 

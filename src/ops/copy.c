@@ -173,8 +173,8 @@ const tarn__op tarn__op_contiguous = {
     .layout = TARN__STRIDED,
     .grad_in_place = true,
     .infer = tarn__infer_same,
-    .forward = { contiguous_forward, contiguous_forward },
-    .backward = { contiguous_backward, contiguous_backward },
+    .forward = TARN__ANY(contiguous_forward),
+    .backward = TARN__ANY(contiguous_backward),
     .graph = tarn__graph_same,
 };
 
@@ -185,8 +185,8 @@ const tarn__op tarn__op_flip = {
     .any_dtype = 1,
     .layout = TARN__STRIDED,
     .infer = tarn__infer_same,
-    .forward = { flip_forward, flip_forward },
-    .backward = { flip_backward, flip_backward },
+    .forward = TARN__ANY(flip_forward),
+    .backward = TARN__ANY(flip_backward),
     .graph = flip_graph,
 };
 
@@ -197,8 +197,8 @@ const tarn__op tarn__op_cast = {
     .any_dtype = 1,
     .layout = TARN__STRIDED,
     .infer = cast_infer,
-    .forward = { cast_forward, cast_forward },
-    .backward = { cast_backward, cast_backward },
+    .forward = TARN__ANY(cast_forward),
+    .backward = TARN__ANY(cast_backward),
     .graph = cast_graph,
 };
 

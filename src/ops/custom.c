@@ -148,14 +148,16 @@ static void fill_operation(tarn_custom *custom)
                       .optional = (uint8_t)o->optional,
                       .any_dtype = (uint8_t)o->any_dtype,
                       .infer = infer,
-                      .forward = { forward, forward } };
+                      .forward = TARN__ANY(forward) };
     while (op->arity < TARN_CUSTOM_OPERANDS && o->operands[op->arity] != NULL) {
         copy_name(custom->operands[op->arity], o->operands[op->arity]);
         op->operands[op->arity] = custom->operands[op->arity];
         op->uses[op->arity] = (uint8_t)o->uses[op->arity];
         op->arity++;
     }
-    if (o->backward != NULL) op->backward[0] = op->backward[1] = backward;
+    if (o->backward != NULL)
+        memcpy(op->backward, (tarn__kernel[TARN__SIMD_LEVELS][2])TARN__ANY(backward),
+               sizeof(op->backward));
     if (o->scratch_bytes != NULL) op->scratch = scratch;
     if (o->graph != NULL) op->graph = graph;
 }

@@ -13,7 +13,7 @@
 static uint64_t drop_threshold(double p) { return (uint64_t)(p * 0x1p32); }
 
 #define TARN_KERNELS "ops/dropout.inc"
-#include "ops/for_each_float.h"
+#include "ops/for_each_simd.h"
 
 /* The same draws. */
 static tarn_tensor *dropout_graph(const tarn__call *call, int i)
@@ -29,8 +29,8 @@ const tarn__op tarn__op_dropout = {
     .in_place = true,
     .grad_in_place = true,
     .infer = tarn__infer_same,
-    .forward = TARN__FLOATS(dropout_forward),
-    .backward = TARN__FLOATS(dropout_backward),
+    .forward = TARN__KERNELS(dropout_forward),
+    .backward = TARN__KERNELS(dropout_backward),
     .graph = dropout_graph,
 };
 

@@ -90,8 +90,8 @@ enum { NOTHING = 0, X = TARN__USES_IN0, Y = TARN__USES_OUT };
         .in_place = true,                                               \
         .uses = { reads },                                              \
         .infer = tarn__infer_same,                                      \
-        .forward = TARN__FLOATS(op##_forward),                          \
-        .backward = TARN__FLOATS(op##_backward),                        \
+        .forward = TARN__KERNELS(op##_forward),                         \
+        .backward = TARN__KERNELS(op##_backward),                       \
         .graph = op##_graph,                                            \
     };
 

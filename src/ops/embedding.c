@@ -105,7 +105,7 @@ static sorted sort_ids(const tarn__call *call)
 }
 
 #define TARN_KERNELS "ops/embedding.inc"
-#include "ops/for_each_float.h"
+#include "ops/for_each_simd.h"
 
 /* ---- the operation */
 
@@ -126,8 +126,8 @@ const tarn__op tarn__op_embedding = {
     .any_dtype = 2,
     .uses = { TARN__USES_IN1, 0 },
     .infer = embedding_infer,
-    .forward = TARN__FLOATS(embedding_forward),
-    .backward = TARN__FLOATS(embedding_backward),
+    .forward = TARN__KERNELS(embedding_forward),
+    .backward = TARN__KERNELS(embedding_backward),
     .scratch = embedding_scratch,
     .compose = embedding_compose,
 

@@ -229,7 +229,7 @@ const tarn__op tarn__op_argmax = {
     .any_dtype = 1,
     .layout = TARN__STRIDED,
     .infer = infer_places,
-    .forward = { argmax_forward, argmax_forward },
+    .forward = TARN__ANY(argmax_forward),
 };
 
 const tarn__op tarn__op_argmin = {
@@ -239,7 +239,7 @@ const tarn__op tarn__op_argmin = {
     .any_dtype = 1,
     .layout = TARN__STRIDED,
     .infer = infer_places,
-    .forward = { argmin_forward, argmin_forward },
+    .forward = TARN__ANY(argmin_forward),
 };
 
 tarn_tensor *tarn_max(tarn_tensor *x, tarn_axes axes)

@@ -85,7 +85,7 @@ static size_t gates_scratch(const tarn__call *call)
 }
 
 #define TARN_KERNELS "ops/gates_kernels.inc"
-#include "ops/for_each_float.h"
+#include "ops/for_each_simd.h"
 
 /* ---- as other operations */
 
@@ -132,8 +132,8 @@ const tarn__op tarn__op_lstm_gates = {
     .arity = 2,
     .uses = { TARN__USES_IN1 | TARN__USES_OUT, TARN__USES_OUT },
     .infer = infer_lstm,
-    .forward = TARN__FLOATS(lstm_forward),
-    .backward = TARN__FLOATS(lstm_backward),
+    .forward = TARN__KERNELS(lstm_forward),
+    .backward = TARN__KERNELS(lstm_backward),
     .aux = gates_aux,
     .scratch = gates_scratch,
     .compose = lstm_compose,
@@ -145,8 +145,8 @@ const tarn__op tarn__op_gru_gates = {
     .arity = 3,
     .uses = { TARN__USES_IN2, TARN__USES_IN2, 0 },
     .infer = infer_gru,
-    .forward = TARN__FLOATS(gru_forward),
-    .backward = TARN__FLOATS(gru_backward),
+    .forward = TARN__KERNELS(gru_forward),
+    .backward = TARN__KERNELS(gru_backward),
     .aux = gates_aux,
     .scratch = gates_scratch,
     .compose = gru_compose,

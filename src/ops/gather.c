@@ -175,8 +175,8 @@ const tarn__op tarn__op_gather = {
     .layout = TARN__STRIDED,
     .uses = { TARN__USES_IN1, 0 },
     .infer = gather_infer,
-    .forward = { gather_forward, gather_forward },
-    .backward = { gather_backward, gather_backward },
+    .forward = TARN__ANY(gather_forward),
+    .backward = TARN__ANY(gather_backward),
     .scratch = tarn__lines_scratch,
     .graph = gather_graph,
 };
@@ -188,8 +188,8 @@ const tarn__op tarn__op_index_select = {
     .layout = TARN__STRIDED,
     .uses = { TARN__USES_IN1, 0 },
     .infer = index_select_infer,
-    .forward = { gather_forward, gather_forward },
-    .backward = { gather_backward, gather_backward },
+    .forward = TARN__ANY(gather_forward),
+    .backward = TARN__ANY(gather_backward),
     .scratch = tarn__lines_scratch,
     .graph = index_select_graph,
 };
@@ -201,8 +201,8 @@ const tarn__op tarn__op_scatter_add = {
     .layout = TARN__STRIDED,
     .uses = { 0, 0, TARN__USES_IN1 },
     .infer = scatter_add_infer,
-    .forward = { scatter_forward, scatter_forward },
-    .backward = { scatter_backward, scatter_backward },
+    .forward = TARN__ANY(scatter_forward),
+    .backward = TARN__ANY(scatter_backward),
     .scratch = tarn__lines_scratch,
     .graph = scatter_add_graph,
 };
@@ -214,8 +214,8 @@ const tarn__op tarn__op_index_add = {
     .layout = TARN__STRIDED,
     .uses = { 0, 0, TARN__USES_IN1 },
     .infer = index_add_infer,
-    .forward = { scatter_forward, scatter_forward },
-    .backward = { scatter_backward, scatter_backward },
+    .forward = TARN__ANY(scatter_forward),
+    .backward = TARN__ANY(scatter_backward),
     .scratch = tarn__lines_scratch,
     .graph = index_add_graph,
 };

@@ -37,6 +37,10 @@ void tarn__gemm_into_f64(int64_t m, int64_t n, int64_t k, tarn__matrix a, tarn__
 #define tarn__gemm(m, n, k, a, b, c, add) \
     _Generic((c), float * : tarn__gemm_f32, double * : tarn__gemm_f64)(m, n, k, a, b, c, add)
 
+#define tarn__gemm_into(m, n, k, a, b, c, c_row, add) \
+    _Generic((c), float * : tarn__gemm_into_f32, double * : tarn__gemm_into_f64)( \
+        m, n, k, a, b, c, c_row, add)
+
 /* The plain C product of any strides, for small sizes and as the tests' oracle. */
 void tarn__gemm_plain_f32(int64_t m, int64_t n, int64_t k, tarn__matrix a, tarn__matrix b, float *c,
                           bool add);

@@ -81,7 +81,7 @@ static tarn_status part_operands(tarn__call *call, tarn_tensor **copies)
 static tarn_status overwrite(tarn__call *call, bool recorded)
 {
     tarn_tensor *x = call->in[0];
-    const tarn__kernel kernel = call->op->forward[x->layout.dtype == TARN_F64];
+    const tarn__kernel kernel = call->op->forward[tarn__simd()][x->layout.dtype == TARN_F64];
     tarn__call work = *call;
     tarn_status status = TARN_OK;
     for (int i = 0; i < call->op->arity; i++)

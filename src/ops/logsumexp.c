@@ -5,7 +5,7 @@
 #include "ops/reduce.h"
 
 #define TARN_KERNELS "ops/logsumexp.inc"
-#include "ops/for_each_float.h"
+#include "ops/for_each_simd.h"
 
 /* dx = dy e^(x - y), and e^(x - 0) where y is -infinity. */
 static tarn_tensor *logsumexp_graph(const tarn__call *call, int i)
@@ -27,8 +27,8 @@ const tarn__op tarn__op_logsumexp = {
     .layout = TARN__STRIDED,
     .uses = { TARN__USES_IN0 | TARN__USES_OUT },
     .infer = tarn__infer_reduce,
-    .forward = TARN__FLOATS(logsumexp_forward),
-    .backward = TARN__FLOATS(logsumexp_backward),
+    .forward = TARN__KERNELS(logsumexp_forward),
+    .backward = TARN__KERNELS(logsumexp_backward),
     .graph = logsumexp_graph,
 };
 

@@ -134,4 +134,27 @@ void tarn__add_strided(tarn_tensor *dst, const tarn_tensor *src)
 /* ---- sums */
 
 #define TARN_KERNELS "ops/sums.inc"
-#include "ops/for_each_float.h"
+#include "ops/for_each_simd.h"
+
+/* Each calls the kernel of the level in use. */
+#define DISPATCH_SUMS(real, type)                                                                \
+    double tarn__sum_##type(const real *x, int64_t n)                                            \
+    {                                                                                            \
+        static double (*const levels[])(const real *, int64_t) = TARN__LEVELS(sum_##type);       \
+        return levels[tarn__simd()](x, n);                                                       \
+    }                                                                                            \
+    double tarn__sum_squares_##type(const real *x, int64_t n, double m)                          \
+    {                                                                                            \
+        static double (*const levels[])(const real *, int64_t, double) =                         \
+            TARN__LEVELS(sum_squares_##type);                                                    \
+        return levels[tarn__simd()](x, n, m);                                                    \
+    }                                                                                            \
+    void tarn__sum_columns_##type(const real *x, int64_t n, int64_t w, int64_t row, double *sum) \
+    {                                                                                            \
+        static void (*const levels[])(const real *, int64_t, int64_t, int64_t, double *) =       \
+            TARN__LEVELS(sum_columns_##type);                                                    \
+        levels[tarn__simd()](x, n, w, row, sum);                                                 \
+    }
+DISPATCH_SUMS(float, f32)
+DISPATCH_SUMS(double, f64)
+#undef DISPATCH_SUMS

@@ -76,6 +76,12 @@ double tarn__sum_squares_f64(const double *x, int64_t n, double m);
 void tarn__sum_columns_f32(const float *x, int64_t n, int64_t w, int64_t row, double *sum);
 void tarn__sum_columns_f64(const double *x, int64_t n, int64_t w, int64_t row, double *sum);
 
+#define tarn__sum(x, n) _Generic(*(x), float : tarn__sum_f32, double : tarn__sum_f64)(x, n)
+#define tarn__sum_squares(x, n, m) \
+    _Generic(*(x), float : tarn__sum_squares_f32, double : tarn__sum_squares_f64)(x, n, m)
+#define tarn__sum_columns(x, n, w, row, sum) \
+    _Generic(*(x), float : tarn__sum_columns_f32, double : tarn__sum_columns_f64)(x, n, w, row, sum)
+
 /* Before a loop whose iterations are independent although its pointers may be equal: it may be
  * vectorised. */
 #if defined(__clang__)

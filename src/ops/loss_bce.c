@@ -27,7 +27,7 @@ static void begin_weighted(tarn__loop *loop, const tarn__call *call)
 }
 
 #define TARN_KERNELS "ops/loss_bce.inc"
-#include "ops/for_each_float.h"
+#include "ops/for_each_simd.h"
 
 /* Whether a tensor can be repeated to a shape. */
 static bool repeats_to(const tarn__layout *layout, const tarn__layout *shape)
@@ -101,8 +101,8 @@ const tarn__op tarn__op_bce_with_logits = {
     .optional = 4 | 8,
     .uses = { X | Y | W | P, X | W | P },
     .infer = infer,
-    .forward = TARN__FLOATS(bce_with_logits_forward),
-    .backward = TARN__FLOATS(bce_with_logits_backward),
+    .forward = TARN__KERNELS(bce_with_logits_forward),
+    .backward = TARN__KERNELS(bce_with_logits_backward),
     .graph = bce_graph,
 };
 

@@ -27,7 +27,7 @@ static angle make_angle(double dot, double a, double b)
 }
 
 #define TARN_KERNELS "ops/loss_cosine.inc"
-#include "ops/for_each_float.h"
+#include "ops/for_each_simd.h"
 
 /* ---- cosine_similarity: attr: axis */
 
@@ -69,8 +69,8 @@ const tarn__op tarn__op_cosine_similarity = {
     .arity = 2,
     .uses = { A | B, A | B },
     .infer = infer_similarity,
-    .forward = TARN__FLOATS(cosine_similarity_forward),
-    .backward = TARN__FLOATS(cosine_similarity_backward),
+    .forward = TARN__KERNELS(cosine_similarity_forward),
+    .backward = TARN__KERNELS(cosine_similarity_backward),
     .compose = similarity_compose,
 };
 
@@ -124,8 +124,8 @@ const tarn__op tarn__op_cosine_embedding = {
     .arity = 3,
     .uses = { A | B | Y, A | B | Y },
     .infer = infer_embedding,
-    .forward = TARN__FLOATS(cosine_embedding_forward),
-    .backward = TARN__FLOATS(cosine_embedding_backward),
+    .forward = TARN__KERNELS(cosine_embedding_forward),
+    .backward = TARN__KERNELS(cosine_embedding_backward),
     .compose = embedding_compose,
 };
 

@@ -9,7 +9,7 @@
 #include "ops/loss_kernels.h"
 
 #define TARN_KERNELS "ops/loss_elements.inc"
-#include "ops/for_each_float.h"
+#include "ops/for_each_simd.h"
 
 /* ---- mse: attr: choice = reduction, as in all that follow */
 
@@ -26,8 +26,8 @@ const tarn__op tarn__op_mse = {
     .arity = 2,
     .uses = { X | Y, X | Y },
     .infer = tarn__infer_loss,
-    .forward = TARN__FLOATS(mse_forward),
-    .backward = TARN__FLOATS(mse_backward),
+    .forward = TARN__KERNELS(mse_forward),
+    .backward = TARN__KERNELS(mse_backward),
     .compose = mse_compose,
 };
 
@@ -61,8 +61,8 @@ const tarn__op tarn__op_l1 = {
     .arity = 2,
     .uses = { X | Y, X | Y },
     .infer = tarn__infer_loss,
-    .forward = TARN__FLOATS(l1_forward),
-    .backward = TARN__FLOATS(l1_backward),
+    .forward = TARN__KERNELS(l1_forward),
+    .backward = TARN__KERNELS(l1_backward),
     .compose = l1_compose,
 };
 
@@ -95,8 +95,8 @@ const tarn__op tarn__op_huber = {
     .arity = 2,
     .uses = { X | Y, X | Y },
     .infer = tarn__infer_loss,
-    .forward = TARN__FLOATS(huber_forward),
-    .backward = TARN__FLOATS(huber_backward),
+    .forward = TARN__KERNELS(huber_forward),
+    .backward = TARN__KERNELS(huber_backward),
     .compose = huber_compose,
 };
 
@@ -130,8 +130,8 @@ const tarn__op tarn__op_hinge = {
     .arity = 2,
     .uses = { X | Y, X | Y },
     .infer = tarn__infer_loss,
-    .forward = TARN__FLOATS(hinge_forward),
-    .backward = TARN__FLOATS(hinge_backward),
+    .forward = TARN__KERNELS(hinge_forward),
+    .backward = TARN__KERNELS(hinge_backward),
     .compose = hinge_compose,
 };
 
@@ -175,8 +175,8 @@ const tarn__op tarn__op_kl_divergence = {
     .arity = 2,
     .uses = { Y, X | Y },
     .infer = tarn__infer_loss,
-    .forward = TARN__FLOATS(kl_divergence_forward),
-    .backward = TARN__FLOATS(kl_divergence_backward),
+    .forward = TARN__KERNELS(kl_divergence_forward),
+    .backward = TARN__KERNELS(kl_divergence_backward),
     .graph = kl_divergence_graph,
 };
 
@@ -220,8 +220,8 @@ const tarn__op tarn__op_gaussian_nll = {
     .arity = 3,
     .uses = { X | Y | Z, X | Y | Z, X | Y | Z },
     .infer = tarn__infer_loss,
-    .forward = TARN__FLOATS(gaussian_nll_forward),
-    .backward = TARN__FLOATS(gaussian_nll_backward),
+    .forward = TARN__KERNELS(gaussian_nll_forward),
+    .backward = TARN__KERNELS(gaussian_nll_backward),
     .graph = gaussian_nll_graph,
 };
 

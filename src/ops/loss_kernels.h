@@ -30,7 +30,7 @@ enum { X = TARN__USES_IN0, Y = TARN__USES_IN1, Z = TARN__USES_IN2 };
             REAL losses[PIECE];                                                    \
             const int64_t m = n - first < PIECE ? n - first : PIECE;               \
             LOSS_LOOP(operands, first, m, losses[i] = (f))                         \
-            sum += NAME(tarn__sum)(losses, m);                                     \
+            sum += tarn__sum(losses, m);                                           \
         }                                                                          \
         *out = (REAL)(sum / tarn__loss_divisor(call->attr, &call->in[0]->layout)); \
         return TARN_OK;                                                            \

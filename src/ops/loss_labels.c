@@ -203,7 +203,7 @@ static tarn_tensor *nll_graph(const tarn__call *call, int i)
 /* ---- the operations */
 
 #define TARN_KERNELS "ops/loss_labels.inc"
-#include "ops/for_each_float.h"
+#include "ops/for_each_simd.h"
 
 const tarn__op tarn__op_cross_entropy = {
     .name = "cross_entropy",
@@ -213,8 +213,8 @@ const tarn__op tarn__op_cross_entropy = {
     .any_dtype = 2,
     .uses = { X | LABELS | WEIGHTS },
     .infer = infer_label_loss,
-    .forward = TARN__FLOATS(cross_entropy_forward),
-    .backward = TARN__FLOATS(cross_entropy_backward),
+    .forward = TARN__KERNELS(cross_entropy_forward),
+    .backward = TARN__KERNELS(cross_entropy_backward),
     .graph = cross_entropy_graph,
 };
 
@@ -226,8 +226,8 @@ const tarn__op tarn__op_nll = {
     .any_dtype = 2,
     .uses = { LABELS | WEIGHTS },
     .infer = infer_label_loss,
-    .forward = TARN__FLOATS(nll_forward),
-    .backward = TARN__FLOATS(nll_backward),
+    .forward = TARN__KERNELS(nll_forward),
+    .backward = TARN__KERNELS(nll_backward),
     .graph = nll_graph,
 };
 
@@ -239,7 +239,7 @@ const tarn__op tarn__op_label_weights = {
     .any_dtype = 2,
     .stops_gradient = true,
     .infer = infer_label_weights,
-    .forward = TARN__FLOATS(label_weights_forward),
+    .forward = TARN__KERNELS(label_weights_forward),
 };
 
 static tarn_tensor *apply(const tarn__op *op, tarn_tensor *x, tarn_tensor *labels,

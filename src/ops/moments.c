@@ -22,7 +22,7 @@ static double divisor_of(const tarn__call *call)
 }
 
 #define TARN_KERNELS "ops/moments.inc"
-#include "ops/for_each_float.h"
+#include "ops/for_each_simd.h"
 
 /* ---- the gradients as expressions */
 
@@ -59,8 +59,8 @@ const tarn__op tarn__op_var = {
     .layout = TARN__STRIDED,
     .uses = { TARN__USES_IN0 },
     .infer = tarn__infer_reduce,
-    .forward = TARN__FLOATS(var_forward),
-    .backward = TARN__FLOATS(var_backward),
+    .forward = TARN__KERNELS(var_forward),
+    .backward = TARN__KERNELS(var_backward),
     .aux = moments_aux,
     .graph = var_graph,
 };
@@ -72,8 +72,8 @@ const tarn__op tarn__op_std = {
     .layout = TARN__STRIDED,
     .uses = { TARN__USES_IN0 | TARN__USES_OUT },
     .infer = tarn__infer_reduce,
-    .forward = TARN__FLOATS(std_forward),
-    .backward = TARN__FLOATS(std_backward),
+    .forward = TARN__KERNELS(std_forward),
+    .backward = TARN__KERNELS(std_backward),
     .aux = moments_aux,
     .graph = std_graph,
 };

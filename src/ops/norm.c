@@ -9,7 +9,7 @@
 static bool squares_fit(double sum) { return sum >= 0x1p-900 && sum <= 0x1p1000; }
 
 #define TARN_KERNELS "ops/norm.inc"
-#include "ops/for_each_float.h"
+#include "ops/for_each_simd.h"
 
 /* ---- the gradient as an expression */
 
@@ -55,8 +55,8 @@ const tarn__op tarn__op_norm = {
     .layout = TARN__STRIDED,
     .uses = { TARN__USES_IN0 | TARN__USES_OUT },
     .infer = tarn__infer_reduce,
-    .forward = TARN__FLOATS(norm_forward),
-    .backward = TARN__FLOATS(norm_backward),
+    .forward = TARN__KERNELS(norm_forward),
+    .backward = TARN__KERNELS(norm_backward),
     .graph = norm_graph,
 };
 

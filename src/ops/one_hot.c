@@ -52,7 +52,7 @@ const tarn__op tarn__op_one_hot = {
     .layout = TARN__STRIDED,
     .stops_gradient = true,
     .infer = one_hot_infer,
-    .forward = { one_hot_forward, one_hot_forward },
+    .forward = TARN__ANY(one_hot_forward),
     .scratch = one_hot_scratch,
 };
 

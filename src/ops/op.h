@@ -30,6 +30,7 @@
 #include <tarn/shape.h>
 
 #include "core/manager.h"
+#include "core/simd.h"
 #include "core/tensor.h"
 
 enum { TARN__MAX_OPERANDS = 5 };
@@ -99,9 +100,9 @@ typedef struct tarn__op {
      * through tarn__call_fail. */
     tarn_status (*infer)(const tarn__call *call, tarn__layout *out, int64_t *offset);
 
-    /* By the type of operand 0: [0] F32 and all others, [1] F64. No backward: the result never
-     * requires a gradient. */
-    tarn__kernel forward[2], backward[2];
+    /* By level (core/simd.h), and by the type of operand 0: [0] F32 and all others, [1] F64. No
+     * backward: the result never requires a gradient. */
+    tarn__kernel forward[TARN__SIMD_LEVELS][2], backward[TARN__SIMD_LEVELS][2];
 
     /* What forward leaves for backward beside operands and output: sets dtype, ndim and dims. NULL:
      * nothing. */
@@ -126,11 +127,9 @@ typedef struct tarn__op {
     tarn_tensor *(*compose)(const tarn__call *call);
 } tarn__op;
 
-/* { name_f32, name_f64 } */
-#define TARN__FLOATS(name)     \
-    {                          \
-        name##_f32, name##_f64 \
-    }
+/* Tables as TARN__KERNELS is one: of kernels that exist once for each float, and of one for all. */
+#define TARN__FLOATS(name) TARN__ALL_LEVELS({ name##_f32, name##_f64 })
+#define TARN__ANY(name) TARN__ALL_LEVELS({ name, name })
 
 /* Holds an error that begins with the layer's or operation's name; returns code. */
 tarn_status tarn__call_fail(const tarn__call *call, tarn_status code, const char *format, ...)

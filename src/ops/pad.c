@@ -139,8 +139,8 @@ const tarn__op tarn__op_pad = {
     .any_dtype = 1,
     .layout = TARN__STRIDED,
     .infer = pad_infer,
-    .forward = { pad_forward, pad_forward },
-    .backward = { pad_backward, pad_backward },
+    .forward = TARN__ANY(pad_forward),
+    .backward = TARN__ANY(pad_backward),
     .graph = pad_graph,
 };
 const tarn__op tarn__op_unslice = {
@@ -150,8 +150,8 @@ const tarn__op tarn__op_unslice = {
     .any_dtype = 1,
     .layout = TARN__STRIDED,
     .infer = unslice_infer,
-    .forward = { unslice_forward, unslice_forward },
-    .backward = { unslice_backward, unslice_backward },
+    .forward = TARN__ANY(unslice_forward),
+    .backward = TARN__ANY(unslice_backward),
     .graph = unslice_graph,
 };
 

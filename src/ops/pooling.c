@@ -77,7 +77,7 @@ static span span_of(const pooling *p, const tarn__window *w, int64_t i)
 }
 
 #define TARN_KERNELS "ops/pooling.inc"
-#include "ops/for_each_float.h"
+#include "ops/for_each_simd.h"
 
 /* ---- shape rules */
 
@@ -212,18 +212,18 @@ static tarn_tensor *avg_unpool_graph(const tarn__call *call, int i)
 
 /* ---- the operations */
 
-#define MAX_POOL(text)                                                                          \
-    {                                                                                           \
-        .name = text, .operands = { "x" }, .arity = 1, .infer = pool_infer,                     \
-        .forward = TARN__FLOATS(max_pool_forward), .backward = TARN__FLOATS(max_pool_backward), \
-        .aux = max_pool_aux, .graph = max_pool_graph,                                           \
+#define MAX_POOL(text)                                                                            \
+    {                                                                                             \
+        .name = text, .operands = { "x" }, .arity = 1, .infer = pool_infer,                       \
+        .forward = TARN__KERNELS(max_pool_forward), .backward = TARN__KERNELS(max_pool_backward), \
+        .aux = max_pool_aux, .graph = max_pool_graph,                                             \
     }
 
-#define AVG_POOL(text)                                                                          \
-    {                                                                                           \
-        .name = text, .operands = { "x" }, .arity = 1, .infer = pool_infer,                     \
-        .forward = TARN__FLOATS(avg_pool_forward), .backward = TARN__FLOATS(avg_pool_backward), \
-        .graph = avg_pool_graph,                                                                \
+#define AVG_POOL(text)                                                                            \
+    {                                                                                             \
+        .name = text, .operands = { "x" }, .arity = 1, .infer = pool_infer,                       \
+        .forward = TARN__KERNELS(avg_pool_forward), .backward = TARN__KERNELS(avg_pool_backward), \
+        .graph = avg_pool_graph,                                                                  \
     }
 
 const tarn__op tarn__op_max_pool1d = MAX_POOL("max_pool1d");
@@ -238,8 +238,8 @@ const tarn__op tarn__op_avg_unpool = {
     .operands = { "dy" },
     .arity = 1,
     .infer = avg_unpool_infer,
-    .forward = TARN__FLOATS(avg_unpool_forward),
-    .backward = TARN__FLOATS(avg_unpool_backward),
+    .forward = TARN__KERNELS(avg_unpool_forward),
+    .backward = TARN__KERNELS(avg_unpool_backward),
     .graph = avg_unpool_graph,
 };
 

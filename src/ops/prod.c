@@ -4,7 +4,7 @@
 #include "ops/reduce.h"
 
 #define TARN_KERNELS "ops/prod.inc"
-#include "ops/for_each_float.h"
+#include "ops/for_each_simd.h"
 
 /* Room for the terms of one output, in double, in backward. */
 static size_t prod_scratch(const tarn__call *call)
@@ -73,8 +73,8 @@ const tarn__op tarn__op_prod = {
     .layout = TARN__STRIDED,
     .uses = { TARN__USES_IN0 },
     .infer = tarn__infer_reduce,
-    .forward = TARN__FLOATS(prod_forward),
-    .backward = TARN__FLOATS(prod_backward),
+    .forward = TARN__KERNELS(prod_forward),
+    .backward = TARN__KERNELS(prod_backward),
     .scratch = prod_scratch,
     .graph = prod_graph,
 };

@@ -39,6 +39,7 @@
 #define power_ds(g, x, s, y) BY_TYPE(power_ds, g)(g, x, s, y)
 #define larger(a, b) BY_TYPE(larger, a)(a, b)
 #define smaller(a, b) BY_TYPE(smaller, a)(a, b)
+#define max_of(n, step, x) BY_TYPE(max_of, *(x))(n, step, x)
 #define if_larger(g, a, b) BY_TYPE(if_larger, g)(g, a, b)
 
 #endif

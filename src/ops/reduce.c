@@ -172,7 +172,7 @@ static tarn_tensor *mean_graph(const tarn__call *call, int i)
 }
 
 #define TARN_KERNELS "ops/reduce.inc"
-#include "ops/for_each_float.h"
+#include "ops/for_each_simd.h"
 
 void tarn__add_sums(tarn_tensor *y, const tarn_tensor *x)
 {
@@ -180,8 +180,9 @@ void tarn__add_sums(tarn_tensor *y, const tarn_tensor *x)
     if (x->layout.numel == 0) return;
     for (int axis = 0; axis < y->layout.ndim; axis++)
         if (y->layout.strides[axis] == 0) axes |= UINT32_C(1) << axis;
-    if (y->layout.dtype == TARN_F64) add_sums_f64(y, x, axes);
-    else add_sums_f32(y, x, axes);
+    static void (*const kernels[][2])(tarn_tensor *, const tarn_tensor *, uint32_t) =
+        TARN__KERNELS(add_sums);
+    kernels[tarn__simd()][y->layout.dtype == TARN_F64](y, x, axes);
 }
 
 const tarn__op tarn__op_sum = {
@@ -190,8 +191,8 @@ const tarn__op tarn__op_sum = {
     .arity = 1,
     .layout = TARN__STRIDED,
     .infer = tarn__infer_reduce,
-    .forward = TARN__FLOATS(sum_forward),
-    .backward = TARN__FLOATS(sum_backward),
+    .forward = TARN__KERNELS(sum_forward),
+    .backward = TARN__KERNELS(sum_backward),
     .graph = sum_graph,
 };
 
@@ -201,8 +202,8 @@ const tarn__op tarn__op_mean = {
     .arity = 1,
     .layout = TARN__STRIDED,
     .infer = tarn__infer_reduce,
-    .forward = TARN__FLOATS(mean_forward),
-    .backward = TARN__FLOATS(mean_backward),
+    .forward = TARN__KERNELS(mean_forward),
+    .backward = TARN__KERNELS(mean_backward),
     .graph = mean_graph,
 };
 

@@ -128,7 +128,7 @@ static size_t norm_scratch(const tarn__call *call)
 }
 
 #define TARN_KERNELS "ops/row_norm.inc"
-#include "ops/for_each_float.h"
+#include "ops/for_each_simd.h"
 
 /* ---- as other operations */
 
@@ -168,8 +168,8 @@ const tarn__op tarn__op_layer_norm = {
     .optional = 6,
     .uses = { TARN__USES_IN0 | TARN__USES_IN1, TARN__USES_IN0, 0 },
     .infer = infer_last_axes,
-    .forward = TARN__FLOATS(norm_forward),
-    .backward = TARN__FLOATS(norm_backward),
+    .forward = TARN__KERNELS(norm_forward),
+    .backward = TARN__KERNELS(norm_backward),
     .aux = norm_aux,
     .scratch = norm_scratch,
     .compose = norm_compose,
@@ -182,8 +182,8 @@ const tarn__op tarn__op_rms_norm = {
     .optional = 2,
     .uses = { TARN__USES_IN0 | TARN__USES_IN1, TARN__USES_IN0 },
     .infer = infer_last_axes,
-    .forward = TARN__FLOATS(norm_forward),
-    .backward = TARN__FLOATS(norm_backward),
+    .forward = TARN__KERNELS(norm_forward),
+    .backward = TARN__KERNELS(norm_backward),
     .aux = norm_aux,
     .scratch = norm_scratch,
     .compose = norm_compose,
@@ -196,8 +196,8 @@ const tarn__op tarn__op_group_norm = {
     .optional = 6,
     .uses = { TARN__USES_IN0 | TARN__USES_IN1, TARN__USES_IN0, 0 },
     .infer = infer_groups,
-    .forward = TARN__FLOATS(norm_forward),
-    .backward = TARN__FLOATS(norm_backward),
+    .forward = TARN__KERNELS(norm_forward),
+    .backward = TARN__KERNELS(norm_backward),
     .aux = norm_aux,
     .scratch = norm_scratch,
     .compose = norm_compose,

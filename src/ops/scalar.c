@@ -30,7 +30,7 @@ static tarn_tensor *minimum_scalar_dx(tarn_tensor *dy, tarn_tensor *x, double s)
 
 #define ELEMENTWISE ELEMENTWISE_KERNELS
 #define TARN_KERNELS "ops/scalar.inc"
-#include "ops/for_each_float.h"
+#include "ops/for_each_simd.h"
 #undef ELEMENTWISE
 
 #define ELEMENTWISE ELEMENTWISE_OP

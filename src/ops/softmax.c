@@ -6,7 +6,7 @@
 #include "ops/rows.h"
 
 #define TARN_KERNELS "ops/softmax.inc"
-#include "ops/for_each_float.h"
+#include "ops/for_each_simd.h"
 
 /* dx = y (dy - sum(dy y)). */
 static tarn_tensor *softmax_graph(const tarn__call *call, int i)
@@ -35,8 +35,8 @@ const tarn__op tarn__op_softmax = {
     .grad_in_place = true,
     .uses = { TARN__USES_OUT },
     .infer = tarn__infer_same,
-    .forward = TARN__FLOATS(softmax_forward),
-    .backward = TARN__FLOATS(softmax_backward),
+    .forward = TARN__KERNELS(softmax_forward),
+    .backward = TARN__KERNELS(softmax_backward),
     .graph = softmax_graph,
 };
 
@@ -47,8 +47,8 @@ const tarn__op tarn__op_log_softmax = {
     .grad_in_place = true,
     .uses = { TARN__USES_OUT },
     .infer = tarn__infer_same,
-    .forward = TARN__FLOATS(log_softmax_forward),
-    .backward = TARN__FLOATS(log_softmax_backward),
+    .forward = TARN__KERNELS(log_softmax_forward),
+    .backward = TARN__KERNELS(log_softmax_backward),
     .graph = log_softmax_graph,
 };
 

@@ -90,8 +90,8 @@ const tarn__op tarn__op_tril = {
     .any_dtype = 1,
     .grad_in_place = true,
     .infer = triangle_infer,
-    .forward = { triangle_forward, triangle_forward },
-    .backward = { triangle_backward, triangle_backward },
+    .forward = TARN__ANY(triangle_forward),
+    .backward = TARN__ANY(triangle_backward),
     .graph = triangle_graph,
 };
 const tarn__op tarn__op_triu = {
@@ -101,8 +101,8 @@ const tarn__op tarn__op_triu = {
     .any_dtype = 1,
     .grad_in_place = true,
     .infer = triangle_infer,
-    .forward = { triangle_forward, triangle_forward },
-    .backward = { triangle_backward, triangle_backward },
+    .forward = TARN__ANY(triangle_forward),
+    .backward = TARN__ANY(triangle_backward),
     .graph = triangle_graph,
 };
 

@@ -70,7 +70,7 @@ static tarn_tensor *clamp_dx(tarn_tensor *dy, tarn_tensor *x, double min, double
 
 #define ELEMENTWISE ELEMENTWISE_KERNELS
 #define TARN_KERNELS "ops/unary.inc"
-#include "ops/for_each_float.h"
+#include "ops/for_each_simd.h"
 #undef ELEMENTWISE
 
 #define ELEMENTWISE ELEMENTWISE_OP

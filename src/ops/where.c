@@ -203,8 +203,8 @@ const tarn__op tarn__op_where = {
     .layout = TARN__STRIDED,
     .uses = { 0, TARN__USES_IN0, TARN__USES_IN0 },
     .infer = where_infer,
-    .forward = { where_forward, where_forward },
-    .backward = { where_backward, where_backward },
+    .forward = TARN__ANY(where_forward),
+    .backward = TARN__ANY(where_backward),
     .graph = where_graph,
 };
 
@@ -218,8 +218,8 @@ const tarn__op tarn__op_masked_fill = {
     .grad_in_place = true,
     .uses = { TARN__USES_IN1 },
     .infer = masked_fill_infer,
-    .forward = { masked_fill_forward, masked_fill_forward },
-    .backward = { masked_fill_backward, masked_fill_backward },
+    .forward = TARN__ANY(masked_fill_forward),
+    .backward = TARN__ANY(masked_fill_backward),
     .graph = masked_fill_graph,
 };
 

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT
+ * for_each_simd.h - includes the kernels of TARN_KERNELS for float and double, as for_each_float.h
+ * does, once for each level of simd.h.
+ *
+ * NAME(f) is f_f32 at the plain level, f_f32_avx2 and f_f32_avx512 at the others: so it names only
+ * what these kernels define themselves. Tables take all of them by TARN__KERNELS(f), or
+ * TARN__LEVELS(f_f32). Deliberately without an include guard. */
+#include "core/simd.h"
+
+#define TARN__LEVEL_NAME(f) f
+#include "ops/both_floats.h"
+#undef TARN__LEVEL_NAME
+
+#if TARN__SIMD_X86
+
+#if defined(__clang__)
+#pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)
+#else
+#pragma GCC push_options
+#pragma GCC target("avx2,fma")
+#endif
+#define TARN__LEVEL_NAME(f) f##_avx2
+#include "ops/both_floats.h"
+#undef TARN__LEVEL_NAME
+#if defined(__clang__)
+#pragma clang attribute pop
+#pragma clang attribute push(                                                        \
+    __attribute__((target("avx2,fma,avx512f,avx512cd,avx512bw,avx512dq,avx512vl"))), \
+    apply_to = function)
+#else
+#pragma GCC pop_options
+#pragma GCC push_options
+#pragma GCC target("avx2,fma,avx512f,avx512cd,avx512bw,avx512dq,avx512vl")
+#endif
+#define TARN__LEVEL_NAME(f) f##_avx512
+#include "ops/both_floats.h"
+#undef TARN__LEVEL_NAME
+#if defined(__clang__)
+#pragma clang attribute pop
+#else
+#pragma GCC pop_options
+#endif
+
+#endif
+#undef TARN_KERNELS
