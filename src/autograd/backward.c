@@ -8,6 +8,7 @@
 #include "autograd/leaf.h"
 #include "autograd/pass.h"
 #include "core/assert.h"
+#include "ops/observe.h"
 #include "ops/watch.h"
 
 /* ---- one node */
@@ -42,7 +43,9 @@ static void make_leaf_din(const tarn__pass *p, tarn__call *call, tarn_tensor *t,
 static void leaf_arrived(const tarn__pass *p, tarn_tensor *t, tarn_tensor *gradient)
 {
     tarn__touch(gradient, true);
-    if (tarn__keeps_gradient(p, t)) t->grad_state = TARN__GRAD_ARRIVED;
+    if (!tarn__keeps_gradient(p, t)) return;
+    if (p->tm->observer != NULL) p->tm->observer->leaf(p->tm, t, true);
+    t->grad_state = TARN__GRAD_ARRIVED;
 }
 
 /* Whether the gradient of operand 0 may take the memory of the output's. */
@@ -97,7 +100,7 @@ static tarn_status view_backward(const tarn__call *call)
     }
     view.data = (unsigned char *)din->data +
                 (size_t)offset * tarn_dtype_size((tarn_dtype)din->layout.dtype);
-    tarn__add_strided(&view, call->dout);
+    tarn__add_observed(&view, call->dout);
     return TARN_OK;
 }
 
@@ -116,8 +119,12 @@ static tarn_status run_backward(tarn__call *call, const tarn__node *node)
         if (prepared[i] == NULL) status = TARN_ENOMEM;
     }
     if (status == TARN_OK && op->scratch != NULL) status = tarn__take_scratch(call);
-    if (status == TARN_OK && !call->manager->dry)
-        status = op->backward[tarn__simd()][node->in[0]->layout.dtype == TARN_F64](call);
+    if (status == TARN_OK && !call->manager->dry) {
+        const bool is_f64 = node->in[0]->layout.dtype == TARN_F64;
+        const tarn__kernel kernel = op->backward[tarn__simd()][is_f64];
+        status = kernel(call);
+        tarn__observe_call(kernel, call);
+    }
     if (call->scratch != NULL) tarn__unref(call->scratch);
     for (int i = 0; i < op->arity; i++)
         if (prepared[i] != NULL) tarn__unref(prepared[i]);
@@ -243,8 +250,8 @@ static tarn_status add_to_leaf(const tarn__pass *p, tarn_tensor *leaf, tarn_tens
     if (!tarn__keeps_gradient(p, leaf) && leaf->target == 0) return TARN_OK;
     make_leaf_din(p, &call, leaf, 0);
     if (call.din[0] == NULL) return tarn_error_code(p->tm);
-    if (call.add[0]) tarn__add_strided(call.din[0], seed);
-    else tarn__copy_strided(call.din[0], seed);
+    if (call.add[0]) tarn__add_observed(call.din[0], seed);
+    else tarn__copy_observed(call.din[0], seed);
     leaf_arrived(p, leaf, call.din[0]);
     return leaf->hooks != NULL ? tarn__pass_call_hooks(leaf, call.din[0], false) : TARN_OK;
 }

@@ -7,11 +7,10 @@
  * pass of its own goes from its output to those leaves and to whatever leaves it used besides. */
 #include "autograd/checkpoint.h"
 
-#include <string.h>
-
 #include <tarn/autograd.h>
 
 #include "core/draws.h"
+#include "core/observer.h"
 
 struct tarn__segment {
     tarn_function function;
@@ -185,7 +184,9 @@ static bool begin_gradient(const tarn__pass *p, const tarn__call *call, const ta
     if (din == NULL || call->add[i] || !shared) return call->add[i];
     tarn__make_zero(din);
     tarn__materialize(din);
-    if (t->node == NULL && tarn__keeps_gradient(p, t)) t->grad_state = TARN__GRAD_ARRIVED;
+    if (t->node != NULL || !tarn__keeps_gradient(p, t)) return true;
+    if (p->tm->observer != NULL) p->tm->observer->leaf(p->tm, t, true);
+    t->grad_state = TARN__GRAD_ARRIVED;
     return true;
 }
 
@@ -195,7 +196,8 @@ static void take_back(tarn_tensor *leaf, tarn_tensor *din, bool add)
     if (leaf == NULL || leaf->grad == NULL || leaf->grad != din) return;
     leaf->grad = NULL;
     if (leaf->grad_state == TARN__GRAD_ARRIVED || add || din->manager->dry) return;
-    memset(din->data, 0, tarn__bytes(din));
+    tarn__make_zero(din);
+    tarn__materialize(din);
 }
 
 static tarn_status run_again(const tarn__pass *p, const tarn__call *call, tarn__segment *s,

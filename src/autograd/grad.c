@@ -5,6 +5,7 @@
 
 #include "autograd/pass.h"
 #include "core/size.h"
+#include "ops/observe.h"
 
 /* ---- arguments */
 
@@ -140,7 +141,7 @@ static tarn_status add_seed(const tarn__pass *p, tarn_tensor *output, tarn_tenso
         tarn__unref(*at);
         *at = sum;
     } else {
-        tarn__add_strided(*at, seed);
+        tarn__add_observed(*at, seed);
         tarn__unref(seed);
     }
     return TARN_OK;

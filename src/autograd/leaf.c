@@ -3,6 +3,7 @@
 #include "autograd/leaf.h"
 
 #include "autograd/tape.h"
+#include "core/observer.h"
 
 static bool is_leaf(const tarn_tensor *t) { return t->node == NULL && !t->graph_freed; }
 
@@ -30,6 +31,8 @@ tarn_tensor *tarn_require_grad(tarn_tensor *t)
         return NULL;
     }
     if (tarn__tape_of(tm) == NULL) return NULL;
+    if (tm->observer != NULL && !t->requires_grad)
+        tm->observer->refuse_outside(tm, t, "it makes a leaf with tarn_require_grad");
     t->requires_grad = true;
     t->graph_freed = false;
     return t;
@@ -56,6 +59,7 @@ tarn_status tarn_stop_grad(tarn_tensor *t)
     if (!tarn__readable(t, "tarn_stop_grad")) return TARN_ESTALE;
     if (is_leaf(t) && !t->requires_grad) return TARN_OK;
     if (!check_leaf(t, "tarn_stop_grad")) return TARN_ESTATE;
+    tarn__observe_refusal(t->manager, "it stops gradients with tarn_stop_grad");
     t->requires_grad = false;
     t->grad_state = TARN__GRAD_EMPTY;
     if (t->grad != NULL) tarn__tensor_end(t->grad, TARN__ENDED_BY_OWNER);
@@ -81,6 +85,8 @@ tarn_tensor *tarn__leaf_grad(tarn_tensor *t)
 
 void tarn__leaf_empty(tarn_tensor *t)
 {
+    const tarn_manager *tm = t->manager;
+    if (tm->observer != NULL) tm->observer->leaf(t->manager, t, false);
     t->grad_state = TARN__GRAD_EMPTY;
     if (t->grad != NULL) tarn__make_zero(t->grad);
 }

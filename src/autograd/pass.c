@@ -3,6 +3,7 @@
 #include "autograd/pass.h"
 
 #include "core/assert.h"
+#include "ops/observe.h"
 
 static bool reached(const tarn__pass *p, const tarn__node *node) { return node->pass == p->id; }
 
@@ -180,12 +181,12 @@ tarn_tensor *tarn__pass_make_seed(const tarn_tensor *output, tarn_tensor *seed)
     if (t == NULL || output->manager->dry) return t;
     if (seed != NULL) {
         tarn__materialize(seed);
-        tarn__copy_strided(t, seed);
-    } else if (layout.dtype == TARN_F64) {
-        *(double *)t->data = 1;
-    } else {
-        *(float *)t->data = 1;
+        tarn__copy_observed(t, seed);
+        return t;
     }
+    if (layout.dtype == TARN_F64) *(double *)t->data = 1;
+    else *(float *)t->data = 1;
+    tarn__observe_constant(t);
     return t;
 }
 
@@ -215,6 +216,7 @@ tarn_status tarn__pass_call_hooks(tarn_tensor *t, tarn_tensor *gradient, bool re
     const char *label = tm->label;
     const uint8_t owner = gradient->owner;
     const bool read_only = gradient->storage->read_only;
+    tarn__observe_refusal(tm, "a hook is told of a gradient");
     tarn__ref(gradient);
     if (owner == TARN__OWNER_NONE) (void)tarn__own(gradient);
     gradient->owner = TARN__OWNER_OBJECT;

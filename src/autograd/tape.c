@@ -5,6 +5,7 @@
 #include "autograd/checkpoint.h"
 #include "autograd/leaf.h"
 #include "core/assert.h"
+#include "core/observer.h"
 
 void tarn__node_unsave(tarn__node *node)
 {
@@ -205,6 +206,7 @@ tarn_status tarn__tape_enter(tarn_manager *tm, const char *caller)
             "may compute but not differentiate",
             caller);
     tape->running = true;
+    if (tm->observer != NULL) tm->observer->pass(tm, true);
     return TARN_OK;
 }
 
@@ -223,6 +225,7 @@ void tarn__tape_leave(tarn_manager *tm, tarn_status status)
 {
     tarn__tape *tape = tm->tape;
     tape->running = false;
+    if (tm->observer != NULL) tm->observer->pass(tm, false);
     while (tape->added != NULL) {
         tarn__addition *addition = tape->added;
         tape->added = addition->next;

@@ -3,6 +3,7 @@
 #include <stdint.h>
 
 #include "core/manager.h"
+#include "core/observer.h"
 #include "core/pool.h"
 
 /* A layout from public arguments; false with the error held. */
@@ -63,6 +64,7 @@ tarn_status tarn_take_block(tarn_tensor *t, tarn_block *out)
                           "the tape, a retain "
                           "or a module",
                           tarn__describe(t, text));
+    tarn__observe_refusal(tm, "it takes a block out of a tensor with tarn_take_block");
     tarn__materialize(t);
     tarn__block *block = storage->block;
     *out = (tarn_block){ storage->data, storage->bytes, block->id, block->generation };

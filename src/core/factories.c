@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/manager.h"
+#include "core/observer.h"
 #include "core/random.h"
 #include "core/values.h"
 
@@ -79,6 +80,7 @@ tarn_tensor *tarn_from_array(tarn_manager *tm, tarn_dtype dtype, tarn_shape shap
         return NULL;
     }
     if (!tm->dry) memcpy(t->data, values, tarn__bytes(t));
+    tarn__observe_refusal(tm, "it makes a tensor with tarn_from_array");
     return t;
 }
 
@@ -97,6 +99,7 @@ tarn_tensor *tarn_arange(tarn_manager *tm, tarn_dtype dtype, double start, doubl
     unsigned char *data = t->data;
     for (int64_t i = 0; i < t->layout.numel; i++)
         tarn__store(data + (size_t)i * tarn_dtype_size(dtype), dtype, start + (double)i * step);
+    tarn__observe_constant(t);
     return t;
 }
 
@@ -109,6 +112,7 @@ tarn_tensor *tarn_eye(tarn_manager *tm, tarn_dtype dtype, int64_t n)
     unsigned char *data = t->data;
     for (int64_t i = 0; i < n; i++)
         tarn__store(data + (size_t)(i * n + i) * tarn_dtype_size(dtype), dtype, 1.0);
+    tarn__observe_constant(t);
     return t;
 }
 
@@ -142,6 +146,7 @@ tarn_tensor *tarn_random_uniform(tarn_manager *tm, tarn_dtype dtype, tarn_shape 
     const uint64_t key = stream_key(tm, stream);
     if (dtype == TARN_F32) tarn__fill_uniform_f32(t->data, tarn__elements(t), low, high, key);
     else tarn__fill_uniform_f64(t->data, tarn__elements(t), low, high, key);
+    tarn__observe_constant(t);
     return t;
 }
 
@@ -160,5 +165,6 @@ tarn_tensor *tarn_random_normal(tarn_manager *tm, tarn_dtype dtype, tarn_shape s
     const uint64_t key = stream_key(tm, stream);
     if (dtype == TARN_F32) tarn__fill_normal_f32(t->data, tarn__elements(t), mean, deviation, key);
     else tarn__fill_normal_f64(t->data, tarn__elements(t), mean, deviation, key);
+    tarn__observe_constant(t);
     return t;
 }

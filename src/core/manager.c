@@ -177,6 +177,7 @@ void *tarn__object_new(tarn_manager *tm, size_t bytes, void (*destroy)(tarn__obj
     }
     *object =
         (tarn__object){ .next = tm->objects, .manager = tm, .bytes = bytes, .destroy = destroy };
+    object->serial = ++tm->objects_made;
     if (tm->objects != NULL) tm->objects->prev = object;
     tm->objects = object;
     return object;
@@ -187,7 +188,15 @@ void tarn__object_free(tarn__object *object)
     tarn_manager *tm = object->manager;
     *(object->prev != NULL ? &object->prev->next : &tm->objects) = object->next;
     if (object->next != NULL) object->next->prev = object->prev;
+    tm->objects_ended++;
     tarn__records_free(tm->pool, object, object->bytes);
+}
+
+bool tarn__object_lives(const tarn_manager *tm, const tarn__object *object, uint64_t serial)
+{
+    for (const tarn__object *o = tm->objects; o != NULL; o = o->next)
+        if (o == object) return o->serial == serial;
+    return false;
 }
 
 /* ---- questions */

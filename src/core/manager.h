@@ -21,6 +21,7 @@ typedef struct tarn__frame {
  * until then nothing is recorded. */
 struct tarn__call;
 struct tarn__draws;
+struct tarn__observer;
 struct tarn_operation_event;
 typedef struct tarn__recorder {
     /* Records a call that is done. On failure (memory) nothing is recorded and the error is held.
@@ -43,6 +44,7 @@ typedef struct tarn__recorder {
 typedef struct tarn__object {
     struct tarn__object *prev, *next;
     tarn_manager *manager;
+    uint64_t serial;                              /* counts the objects ever made */
     size_t bytes;                                 /* of the whole record */
     void (*destroy)(struct tarn__object *object); /* ends what it owns, then calls
                                                      tarn__object_free */
@@ -107,6 +109,10 @@ struct tarn_manager {
     struct tarn__draws *draws; /* noted or repeated now; NULL outside tarn_checkpoint */
     bool replaying;            /* a function of tarn_checkpoint runs for the second time */
 
+    const struct tarn__observer *observer; /* of core/observer.h: NULL while nobody records */
+    void *observed;                        /* the observer's own */
+    uint64_t recording; /* what the storages made now are marked with; 0: nobody records */
+
     uint64_t seed;
     uint64_t n_modules; /* root modules made so far: each tree's creation number */
 
@@ -132,6 +138,7 @@ struct tarn_manager {
     tarn__slab tensors, storages, names;
     tarn__slab records[TARN__RECORD_SIZES]; /* of 64 bytes, 128 ... */
     tarn__object *objects;                  /* newest first */
+    uint64_t objects_made, objects_ended;
 
     tarn_manager_stats stats;
 };
@@ -220,5 +227,7 @@ void tarn__records_end(tarn_manager *tm);
 void *tarn__object_new(tarn_manager *tm, size_t bytes, void (*destroy)(tarn__object *));
 /* Unregisters it and frees its record. */
 void tarn__object_free(tarn__object *object);
+/* Whether the object with this serial still lives. */
+bool tarn__object_lives(const tarn_manager *tm, const tarn__object *object, uint64_t serial);
 
 #endif

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "core/manager.h"
+#include "core/observer.h"
 #include "core/pool.h"
 #include "core/values.h"
 
@@ -158,6 +159,7 @@ tarn_status tarn_print(tarn_tensor *t, FILE *stream)
     if (t == NULL || stream == NULL) return TARN_EARG;
     if (!tarn__readable(t, "tarn_print")) return TARN_ESTALE;
     char text[TARN__DESCRIPTION_BYTES];
+    tarn__observe_refusal(t->manager, "it prints a tensor");
     tarn__materialize(t);
     const bool written = fprintf(stream, "%s %s\n", tarn_dtype_name((tarn_dtype)t->layout.dtype),
                                  tarn__describe(t, text)) > 0 &&

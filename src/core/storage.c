@@ -47,6 +47,7 @@ tarn__storage *tarn__storage_take(tarn_manager *tm)
     storage->refs = 0;
     storage->version = 0;
     storage->saved_in = 0;
+    storage->recorded = tm->recording;
     storage->zero_pending = storage->borrowed = storage->read_only = false;
     return storage;
 }

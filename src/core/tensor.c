@@ -7,6 +7,7 @@
 
 #include "core/assert.h"
 #include "core/manager.h"
+#include "core/observer.h"
 #include "core/pool.h"
 
 /* ---- handles */
@@ -66,10 +67,23 @@ tarn_tensor *tarn__tensor_complete(tarn_tensor *t, tarn_fill fill, uint32_t tag)
 tarn_tensor *tarn__tensor_complete_view(tarn_tensor *t, tarn_tensor *base, int64_t offset)
 {
     const size_t step = tarn_dtype_size((tarn_dtype)base->layout.dtype);
+    if (t->manager->observer != NULL) t->manager->observer->view(t->manager, base);
     complete(t, base->storage, (unsigned char *)base->data + (size_t)offset * step);
     t->is_view = true;
     t->manager->stats.views++;
     return t;
+}
+
+tarn_tensor *tarn__tensor_try(tarn_manager *tm, const tarn__layout *layout, uint32_t tag)
+{
+    tarn_tensor *t = tarn__slab_take(&tm->tensors);
+    if (t == NULL) return NULL;
+    t->manager = tm;
+    t->layout = *layout;
+    tarn__storage *storage = tarn__storage_new(tm, tarn__bytes(t), tag);
+    if (storage != NULL) return complete(t, storage, storage->data);
+    tarn__tensor_cancel(t);
+    return NULL;
 }
 
 tarn_tensor *tarn__tensor_new_tagged(tarn_manager *tm, const tarn__layout *layout, tarn_fill fill,
@@ -197,6 +211,7 @@ void tarn__materialize_zeros(tarn_tensor *t)
 {
     tarn__storage *storage = t->storage;
     storage->zero_pending = false;
+    if (t->manager->observer != NULL) t->manager->observer->zero(t->manager, t);
     if (t->manager->dry) return;
     if (storage->block != NULL) tarn__block_zero(t->manager->cache, storage->block);
     else memset(storage->data, 0, storage->bytes);
@@ -214,6 +229,7 @@ void tarn__touch(tarn_tensor *t, bool overwritten)
     if (!overwritten) tarn__materialize(t);
     t->storage->zero_pending = false;
     t->storage->version++;
+    if (t->manager->observer != NULL) t->manager->observer->touch(t->manager, t);
 }
 
 bool tarn__readable(const tarn_tensor *t, const char *reader)

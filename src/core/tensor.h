@@ -29,6 +29,7 @@ typedef struct tarn__storage {
     uint32_t refs;
     uint32_t version;  /* counts the writes after creation */
     uint64_t saved_in; /* the last backward pass that will read it */
+    uint64_t recorded; /* by an observer: which recording, and the number of the storage in it */
     bool zero_pending; /* reads as zeros, but the zeros are not written yet */
     bool borrowed;     /* the memory of a frozen tensor, which outlives this */
     bool read_only;    /* frozen, through whatever handle */
@@ -153,6 +154,8 @@ void tarn__tensor_cancel(tarn_tensor *t);
  * one reference and hands it to a scope (tarn__adopt), an object, or tarn__unref. TARN_ZEROED
  * storage is marked zero_pending, not written. */
 tarn_tensor *tarn__tensor_new(tarn_manager *tm, const tarn__layout *layout, tarn_fill fill);
+/* The same of indeterminate contents, where memory may be short: NULL, and no error held. */
+tarn_tensor *tarn__tensor_try(tarn_manager *tm, const tarn__layout *layout, uint32_t tag);
 /* The same with a tag of the caller's. */
 tarn_tensor *tarn__tensor_new_tagged(tarn_manager *tm, const tarn__layout *layout, tarn_fill fill,
                                      uint32_t tag);

@@ -8,6 +8,7 @@
 #include "core/assert.h"
 #include "core/fill.h"
 #include "core/manager.h"
+#include "core/observer.h"
 
 /* ---- single elements */
 
@@ -58,6 +59,7 @@ bool tarn__is_expanded(const tarn__layout *layout)
 const void *tarn_data(tarn_tensor *t)
 {
     if (t == NULL || !tarn__readable(t, "tarn_data")) return NULL;
+    tarn__observe_refusal(t->manager, "it reads elements with tarn_data");
     tarn__materialize(t);
     return t->data;
 }
@@ -85,6 +87,7 @@ static tarn_status check_writable(const tarn_tensor *t, const char *writer)
 void *tarn_data_mut(tarn_tensor *t)
 {
     if (t == NULL || check_writable(t, "tarn_data_mut") != TARN_OK) return NULL;
+    tarn__observe_refusal(t->manager, "it reaches for elements with tarn_data_mut");
     tarn__touch(t, false);
     return t->data;
 }
@@ -98,6 +101,7 @@ double tarn_item(tarn_tensor *t)
                          tarn__describe(t, text), (long long)t->layout.numel);
         return NAN;
     }
+    tarn__observe_refusal(t->manager, "it reads an element with tarn_item");
     tarn__materialize(t);
     return tarn__load(t->data, (tarn_dtype)t->layout.dtype);
 }
@@ -202,6 +206,7 @@ tarn_status tarn_copy_from(tarn_tensor *t, const void *values, size_t bytes)
     tarn_status status = check_writable(t, "tarn_copy_from");
     if (status == TARN_OK) status = check_array(t, values, bytes, "tarn_copy_from");
     if (status != TARN_OK || bytes == 0) return status;
+    tarn__observe_refusal(t->manager, "it writes elements with tarn_copy_from");
     tarn__touch(t, bytes == t->storage->bytes);
     if (t->manager->dry) return TARN_OK;
     const unsigned char *from = values;
@@ -219,6 +224,7 @@ tarn_status tarn_copy_to(tarn_tensor *t, void *values, size_t bytes)
     if (!tarn__readable(t, "tarn_copy_to")) return TARN_ESTALE;
     const tarn_status status = check_array(t, values, bytes, "tarn_copy_to");
     if (status != TARN_OK || bytes == 0) return status;
+    tarn__observe_refusal(t->manager, "it reads elements with tarn_copy_to");
     tarn__materialize(t);
     unsigned char *to = values;
     rows r = rows_of(t);
@@ -239,5 +245,6 @@ tarn_status tarn_fill_with(tarn_tensor *t, double value)
     rows r = rows_of(t);
     do fill_row(r.at, (tarn_dtype)t->layout.dtype, r.n, r.step, value);
     while (next_row(&r));
+    tarn__observe_constant(t);
     return TARN_OK;
 }

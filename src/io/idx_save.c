@@ -7,6 +7,7 @@
 #include <tarn/io.h>
 
 #include "core/manager.h"
+#include "core/observer.h"
 #include "core/size.h"
 #include "core/tensor.h"
 #include "io/idx.h"
@@ -172,6 +173,7 @@ tarn_status tarn_idx_save(tarn_tensor *t, const char *path)
                                   (long long)t->layout.dims[i]);
         }
     }
+    tarn__observe_refusal(t->manager, "it writes a tensor to a file");
     tarn__materialize(t);
     return save(&file, t, type);
 }

@@ -5,6 +5,7 @@
 
 #include <tarn/autograd.h>
 
+#include "core/observer.h"
 #include "nn/module.h"
 
 /* Partial sums, which a compiler can keep in vectors without reordering any addition. */
@@ -86,6 +87,32 @@ static void scale(tarn_tensor *grad, double factor)
     else scale_f64(grad->data, tarn__elements(grad), factor);
 }
 
+/* Clipping inside a plan. */
+static tarn_status clip_norm_again(void *object, double max_norm, uint64_t *key)
+{
+    tarn_module *module = object;
+    (void)key;
+    (void)tarn_clip_grad_norm(module, max_norm);
+    return tarn_error_code(module->object.manager);
+}
+
+static tarn_status clip_value_again(void *object, double limit, uint64_t *key)
+{
+    (void)key;
+    return tarn_clip_grad_value(object, limit);
+}
+
+static void observe(tarn_module *module, double number, const char *name,
+                    tarn_status (*again)(void *object, double number, uint64_t *key))
+{
+    const tarn__action action = { .run = again,
+                                  .object = module,
+                                  .number = number,
+                                  .owner = &module->root->object,
+                                  .name = name };
+    tarn__observe_action(module->object.manager, &action);
+}
+
 double tarn_clip_grad_norm(tarn_module *module, double max_norm)
 {
     if (module == NULL) return NAN;
@@ -97,11 +124,13 @@ double tarn_clip_grad_norm(tarn_module *module, double max_norm)
         return NAN;
     }
 
+    observe(module, max_norm, "clip_grad_norm", clip_norm_again);
     const double norm = tm->dry ? 0 : norm_of_gradients(module);
     tarn__member *p = NULL;
     if (norm > max_norm)
         while ((p = tarn__next_parameter(module, p)) != NULL)
             if (arrived(p) != NULL) scale(arrived(p), max_norm / norm);
+    tarn__observe_action_end(tm);
     return norm;
 }
 
@@ -131,16 +160,19 @@ tarn_status tarn_clip_grad_value(tarn_module *module, double limit)
         return tarn__fail(tm, TARN_EARG, "tarn_clip_grad_value: limit %g is not above 0", limit);
     if (tm->dry) return TARN_OK;
 
+    observe(module, limit, "clip_grad_value", clip_value_again);
     tarn__member *p = NULL;
     while ((p = tarn__next_parameter(module, p)) != NULL) {
         if (arrived(p) == NULL || !has_nan(arrived(p))) continue;
         char text[TARN__DESCRIPTION_BYTES];
+        tarn__observe_action_end(tm);
         return tarn__fail(tm, TARN_ENUMERIC,
                           "tarn_clip_grad_value: the gradient of %s has elements that are NaN",
                           tarn__describe(p->tensor, text));
     }
     while ((p = tarn__next_parameter(module, p)) != NULL)
         if (arrived(p) != NULL) cut(arrived(p), limit);
+    tarn__observe_action_end(tm);
     return TARN_OK;
 }
 

@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "core/observer.h"
 #include "core/size.h"
 #include "nn/module.h"
 
@@ -128,15 +129,30 @@ static void update(const pair *p, double rest)
     else average_f64(p->kept->data, p->member->data, n, rest);
 }
 
+static tarn_status update_again(void *object, double number, uint64_t *key)
+{
+    (void)number;
+    (void)key;
+    return tarn_ema_update(object);
+}
+
 tarn_status tarn_ema_update(tarn_ema *ema)
 {
     if (ema == NULL) return TARN_EARG;
     const tarn_status status = check_state(
         ema, false, "the averages are applied: tarn_ema_restore before the next update");
     if (status != TARN_OK) return status;
+    const tarn__action action = { .run = update_again,
+                                  .object = ema,
+                                  .owner = &ema->object,
+                                  .name = "ema_update",
+                                  .state = &ema->updates,
+                                  .state_bytes = sizeof(ema->updates) };
+    tarn__observe_action(ema->object.manager, &action);
     const double t = (double)++ema->updates, first = (1 + t) / (10 + t);
     const double decay = ema->warm_up && first < ema->decay ? first : ema->decay;
     for (size_t i = 0; i < ema->n; i++) update(&ema->pairs[i], 1 - decay);
+    tarn__observe_action_end(ema->object.manager);
     return TARN_OK;
 }
 
@@ -167,6 +183,7 @@ tarn_status tarn__ema_exchange(tarn_ema *ema)
                               "ema: %s is frozen and cannot be exchanged",
                               tarn__describe(ema->pairs[i].member, text));
     }
+    tarn__observe_refusal(ema->object.manager, "it exchanges weights and their averages");
     for (size_t i = 0; i < ema->n; i++) {
         const pair *p = &ema->pairs[i];
         tarn__touch(p->member, false);

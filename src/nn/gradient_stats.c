@@ -5,6 +5,7 @@
 
 #include <tarn/debug.h>
 
+#include "core/observer.h"
 #include "nn/module.h"
 
 #define TARN_KERNELS "nn/gradient_stats.inc"
@@ -14,6 +15,7 @@
 static tarn_gradient_stats stats_of(tarn_tensor *t)
 {
     tarn_gradient_stats s = { .arrived = true, .elements = t->layout.numel };
+    tarn__observe_refusal(t->manager, "it asks what gradients are like");
     tarn__materialize(t);
     const int64_t n = s.elements;
     if (t->layout.dtype == TARN_F32) s.norm = norm_f32(t->data, n, survey_f32(t->data, n, &s));

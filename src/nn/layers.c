@@ -8,9 +8,11 @@
 #include <tarn/functional.h>
 
 #include "core/draws.h"
+#include "core/observer.h"
 #include "core/random.h"
 #include "core/size.h"
 #include "nn/layer.h"
+#include "ops/dropout.h"
 
 /* The slope of leaky relu as an activation. */
 static const double LEAKY_SLOPE = 0.01;
@@ -84,6 +86,32 @@ tarn_dropout_layer tarn_dropout_create(tarn_module *parent, const char *name, do
     return layer.module == NULL ? (tarn_dropout_layer){ 0 } : layer;
 }
 
+/* The next draw inside a plan. */
+static tarn_status draw_again(void *object, double number, uint64_t *key)
+{
+    tarn_module *module = object;
+    (void)number;
+    const uint64_t stream = tarn__random_key(module->key, module->calls++);
+    *key = tarn__dropout_key(module->object.manager, stream);
+    return TARN_OK;
+}
+
+/* Tells of a draw that is made for the first time. */
+static void observe_draw(tarn_manager *tm, tarn_module *module, uint64_t stream)
+{
+    const tarn__action action = { .run = draw_again,
+                                  .object = module,
+                                  .owner = &module->root->object,
+                                  .name = "draw",
+                                  .state = &module->calls,
+                                  .state_bytes = sizeof(module->calls),
+                                  .draws = true,
+                                  .key = tarn__dropout_key(tm, stream) };
+    if (tm->replaying) return;
+    tarn__observe_action(tm, &action);
+    tarn__observe_action_end(tm);
+}
+
 /* The stream is a key of the layer's place and its count of calls; the operation adds the seed. A
  * call that fails is not counted, so that trying again gives the same draws. */
 tarn_tensor *tarn_dropout_forward(const tarn_dropout_layer *layer, tarn_tensor *x)
@@ -91,9 +119,11 @@ tarn_tensor *tarn_dropout_forward(const tarn_dropout_layer *layer, tarn_tensor *
     if (layer == NULL || layer->module == NULL) return tarn__without_layer(x, "dropout");
     tarn_module *module = layer->module;
     if (x == NULL) return tarn__without_input(module);
+    tarn__observe_mode(x->manager, &module->training, &module->root->object);
     if (!module->training || layer->p == 0) return x;
     uint64_t stream;
     if (!tarn__draw(x->manager, tarn__random_key(module->key, module->calls), &stream)) return NULL;
+    observe_draw(x->manager, module, stream);
     const tarn__outside before = tarn__enter_layer(x->manager, module);
     tarn_tensor *y = tarn_dropout(x, layer->p, stream);
     tarn__leave_layer(x->manager, before);

@@ -5,6 +5,7 @@
 
 #include <tarn/lbfgs.h>
 
+#include "core/observer.h"
 #include "nn/lbfgs.h"
 
 /* ---- evaluations */
@@ -253,6 +254,7 @@ tarn_status tarn_lbfgs_step(tarn_optimizer *optimizer, tarn_closure closure, voi
     if (optimizer == NULL) return TARN_EARG;
     tarn_manager *tm = optimizer->object.manager;
     if (!check_call(optimizer, closure)) return tarn_error_code(tm);
+    tarn__observe_refusal(tm, "it makes a step of L-BFGS, which depends on values");
     const tarn_phase phase = tarn__phase_auto(tm, "optimizer");
     run r = { .o = optimizer, .b = optimizer->own, .closure = closure, .context = context };
     optimizer->busy = true;

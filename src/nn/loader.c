@@ -9,6 +9,7 @@
 
 #include "core/assert.h"
 #include "core/manager.h"
+#include "core/observer.h"
 #include "nn/loader_fill.h"
 #include "ops/op.h"
 
@@ -231,6 +232,7 @@ bool tarn_loader_next(tarn_loader *loader, tarn_tensor **input, tarn_tensor **ta
     if (input != NULL) *input = NULL;
     if (target != NULL) *target = NULL;
     if (loader == NULL) return false;
+    tarn__observe_refusal(loader->object.manager, "it takes a batch from a loader");
     const tarn_phase phase = tarn__phase_auto(loader->object.manager, "data");
     const bool found = next_batch(loader, input, target);
     (void)tarn_phase_end(phase);

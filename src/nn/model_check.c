@@ -5,6 +5,7 @@
 #include <tarn/debug.h>
 
 #include "core/manager.h"
+#include "core/observer.h"
 #include "core/size.h"
 #include "nn/module.h"
 
@@ -41,6 +42,7 @@ static const char *verdict(tarn_tensor *gradient)
     if (gradient == NULL)
         return "no gradient reaches it: the loss does not depend on it. Is its layer used, and not "
                "detached or inside TARN_NO_GRAD?";
+    tarn__observe_refusal(gradient->manager, "it checks a model");
     tarn__materialize(gradient);
     for (int64_t i = 0; i < gradient->layout.numel; i++) {
         const double g = value_at(gradient, i);

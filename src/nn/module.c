@@ -8,6 +8,7 @@
 #include <tarn/autograd.h>
 
 #include "core/assert.h"
+#include "core/observer.h"
 #include "core/random.h"
 #include "core/size.h"
 
@@ -294,6 +295,9 @@ void tarn_module_each(tarn_module *module, void (*visit)(void *context, tarn_mod
 
 static void set_training(tarn_module *top, bool training)
 {
+    if (top != NULL)
+        tarn__observe_refusal(top->object.manager,
+                              "it switches a module between training and evaluation");
     for (tarn_module *m = top; m != NULL; m = tarn__next_module(top, m))
         m->training = training && !m->frozen;
 }
@@ -304,7 +308,9 @@ void tarn_module_eval(tarn_module *module) { set_training(module, false); }
 
 bool tarn_module_is_training(const tarn_module *module)
 {
-    return module != NULL && module->training;
+    if (module == NULL) return false;
+    tarn__observe_mode(module->object.manager, &module->training, &module->root->object);
+    return module->training;
 }
 
 tarn_status tarn_module_freeze(tarn_module *module)
@@ -312,6 +318,7 @@ tarn_status tarn_module_freeze(tarn_module *module)
     if (module == NULL) return TARN_EARG;
     tarn_manager *tm = module->object.manager;
     if (!tarn_ok(tm)) return tm->error;
+    tarn__observe_refusal(tm, "it freezes a module");
     for (tarn__member *m = module->root->first_member; m != NULL; m = m->next) {
         if (!tarn__module_contains(module, m->module) || m->tensor->frozen) continue;
         tarn__materialize(m->tensor);

@@ -7,6 +7,7 @@
 #include "core/values.h"
 #include "nn/layer.h"
 #include "ops/batch_norm.h"
+#include "ops/observe.h"
 
 static const double DEFAULT_EPS = 1e-5, DEFAULT_MOMENTUM = 0.1;
 
@@ -192,29 +193,47 @@ tarn_batch_norm_layer tarn_batch_norm_create_with(tarn_module *parent, const cha
     return (tarn_batch_norm_layer){ 0 };
 }
 
-/* running = (1 - momentum) running + momentum factor batch. */
-static void move_towards(tarn_tensor *running, const double *batch, double factor, double momentum)
+/* running = (1 - momentum) running + momentum factor batch, where running is operand 0 and the
+ * output, batch begins at element `axis` of operand 1. */
+static tarn_status move_kernel(const tarn__call *call)
 {
+    tarn_tensor *running = call->out;
+    const double momentum = call->attr->value, factor = call->attr->value_b;
+    const double *batch = (const double *)call->in[1]->data + call->attr->axis;
     const tarn_dtype dtype = (tarn_dtype)running->layout.dtype;
     const size_t size = tarn_dtype_size(dtype);
-    tarn__touch(running, false);
     for (int64_t c = 0; c < running->layout.numel; c++) {
         unsigned char *at = (unsigned char *)running->data + (size_t)c * size;
         const double old = tarn__load(at, dtype);
         tarn__store(at, dtype, (1 - momentum) * old + momentum * factor * batch[c]);
     }
+    return TARN_OK;
+}
+
+static void move_towards(tarn_tensor *running, tarn_tensor *moments, int32_t first, double factor,
+                         double momentum)
+{
+    static const tarn__op moving = { .name = "running statistics", .arity = 2 };
+    const tarn__attr attr = { .value = momentum, .value_b = factor, .axis = first };
+    const tarn__call call = { .op = &moving,
+                              .manager = running->manager,
+                              .attr = &attr,
+                              .in = { running, moments },
+                              .out = running };
+    tarn__touch(running, false);
+    (void)move_kernel(&call);
+    tarn__observe_call(move_kernel, &call);
 }
 
 /* Moves the running statistics towards those of a batch with n elements a channel. */
-static void update_running(const tarn_batch_norm_layer *layer, const tarn_tensor *moments,
-                           int64_t n)
+static void update_running(const tarn_batch_norm_layer *layer, tarn_tensor *moments, int64_t n)
 {
     const tarn_manager *tm = moments->manager;
-    const double *mean = moments->data;
+    const int32_t channels = (int32_t)layer->running_var->layout.numel;
     if (tm->dry || n == 0) return;
-    move_towards(layer->running_mean, mean, 1, layer->momentum);
-    move_towards(layer->running_var, mean + layer->running_var->layout.numel,
-                 (double)n / (double)(n - 1), layer->momentum);
+    move_towards(layer->running_mean, moments, 0, 1, layer->momentum);
+    move_towards(layer->running_var, moments, channels, (double)n / (double)(n - 1),
+                 layer->momentum);
 }
 
 /* A pass in training. Running statistics move where it succeeded, and not once more where a
@@ -234,6 +253,7 @@ tarn_tensor *tarn_batch_norm_forward(const tarn_batch_norm_layer *layer, tarn_te
     if (layer == NULL || layer->module == NULL) return tarn__without_layer(x, "batch_norm");
     if (x == NULL) return tarn__without_input(layer->module);
     const tarn_batch_norm_options running = { layer->running_mean, layer->running_var, layer->eps };
+    tarn__observe_mode(x->manager, &layer->module->training, &layer->module->root->object);
     const tarn__outside before = tarn__enter_layer(x->manager, layer->module);
     tarn_tensor *y = layer->module->training
                          ? train(layer, x)

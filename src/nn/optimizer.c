@@ -6,6 +6,7 @@
 #include <math.h>
 
 #include "core/assert.h"
+#include "core/observer.h"
 #include "core/size.h"
 #include "nn/pattern.h"
 
@@ -230,6 +231,26 @@ static void update(tarn__group *group, tarn__slot *s)
     w->grad_state = TARN__GRAD_CONSUMED;
 }
 
+/* A step inside a plan: with the rates that are set then. */
+static tarn_status step_again(void *object, double number, uint64_t *key)
+{
+    (void)number;
+    (void)key;
+    return tarn_optimizer_step(object);
+}
+
+static void observe_step(tarn_optimizer *o)
+{
+    const size_t before = offsetof(tarn_optimizer, steps);
+    const tarn__action action = { .run = step_again,
+                                  .object = o,
+                                  .owner = &o->object,
+                                  .name = o->family->name,
+                                  .state = &o->steps,
+                                  .state_bytes = o->object.bytes - before };
+    tarn__observe_action(o->object.manager, &action);
+}
+
 tarn_status tarn_optimizer_step(tarn_optimizer *optimizer)
 {
     if (optimizer == NULL) return TARN_EARG;
@@ -237,12 +258,14 @@ tarn_status tarn_optimizer_step(tarn_optimizer *optimizer)
     if (status != TARN_OK) return status;
     tarn_manager *tm = optimizer->object.manager;
     const tarn_phase phase = tarn__phase_auto(tm, "optimizer");
+    if (tm->observer != NULL) observe_step(optimizer);
     begin_step(optimizer);
     for (size_t i = 0; i < optimizer->n; i++) {
         tarn__slot *s = &optimizer->slots[i];
         if (tarn__takes_part(s)) update(&optimizer->groups[s->group], s);
     }
     optimizer->steps++;
+    tarn__observe_action_end(tm);
     (void)tarn_phase_end(phase);
     tarn__manager_step(tm);
     return TARN_OK;
@@ -268,6 +291,8 @@ double tarn_optimizer_lr(const tarn_optimizer *optimizer)
     return optimizer == NULL ? NAN : optimizer->lr;
 }
 
+static const char rate_is_set[] = "it sets a learning rate: set it between two runs";
+
 /* Holds TARN_EARG unless the number may be a rate or scale one. */
 static tarn_status check_rate(const tarn_optimizer *o, const char *what, double value)
 {
@@ -282,6 +307,7 @@ tarn_status tarn_optimizer_set_lr(tarn_optimizer *optimizer, double lr)
     if (optimizer == NULL) return TARN_EARG;
     const tarn_status status = check_rate(optimizer, "learning rate", lr);
     if (status == TARN_OK) optimizer->lr = optimizer->base_lr = lr;
+    tarn__observe_refusal(optimizer->object.manager, rate_is_set);
     return status;
 }
 
@@ -292,6 +318,7 @@ tarn_status tarn_optimizer_scale_lr(tarn_optimizer *optimizer, double part)
     tarn_status status = check_rate(optimizer, "part of the learning rate", part);
     if (status == TARN_OK) status = check_rate(optimizer, "learning rate", lr);
     if (status == TARN_OK) optimizer->lr = lr;
+    tarn__observe_refusal(optimizer->object.manager, rate_is_set);
     return status;
 }
 
@@ -309,6 +336,7 @@ tarn_status tarn_optimizer_set_group_factor(tarn_optimizer *optimizer, size_t gr
                           optimizer->family->name, group, optimizer->n_groups - 1);
     const tarn_status status = check_rate(optimizer, "factor of the learning rate", factor);
     if (status == TARN_OK) optimizer->groups[group + 1].lr_factor = factor;
+    tarn__observe_refusal(optimizer->object.manager, rate_is_set);
     return status;
 }
 

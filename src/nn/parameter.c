@@ -4,6 +4,7 @@
 
 #include <tarn/autograd.h>
 
+#include "core/observer.h"
 #include "core/pool.h"
 #include "core/random.h"
 #include "nn/init.h"
@@ -242,6 +243,7 @@ int64_t tarn_module_numel(const tarn_module *module)
 uint64_t tarn_module_digest(const tarn_module *module)
 {
     if (module == NULL) return 0;
+    tarn__observe_refusal(module->object.manager, "it reads parameters with tarn_module_digest");
     uint64_t hash = TARN__HASH_START;
     tarn__member *p = NULL;
     while ((p = tarn__next_parameter(module, p)) != NULL) {

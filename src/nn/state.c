@@ -5,6 +5,7 @@
 #include <tarn/shape.h>
 
 #include "core/manager.h"
+#include "core/observer.h"
 #include "core/tensor.h"
 #include "ops/op.h"
 
@@ -27,6 +28,7 @@ static tarn_tensor *copy_of(tarn_tensor *t)
     tarn_tensor *copy = tarn__tensor_new(t->manager, &layout, TARN_UNINITIALIZED);
     tarn__leave_place(t->manager, before);
     if (copy == NULL) return NULL;
+    tarn__observe_refusal(t->manager, "it carries the state of a recurrence to the next step");
     tarn__materialize(t);
     tarn__copy_strided(copy, t);
     return tarn_retain(tarn__adopt(copy));

@@ -5,6 +5,7 @@
 
 #include "core/assert.h"
 #include "ops/apply.h"
+#include "ops/observe.h"
 #include "ops/watch.h"
 
 /* ---- errors */
@@ -132,7 +133,7 @@ tarn_tensor *tarn__prepare_operand(const tarn__op *op, tarn_tensor *t)
     const tarn__place before = tarn__enter_place(t->manager, op->name, TARN_KIND_WORKSPACE);
     tarn_tensor *copy = tarn__tensor_new(t->manager, &packed, TARN_UNINITIALIZED);
     tarn__leave_place(t->manager, before);
-    if (copy != NULL) tarn__copy_strided(copy, t);
+    if (copy != NULL) tarn__copy_observed(copy, t);
     return copy;
 }
 
@@ -190,8 +191,11 @@ static tarn_tensor *run(tarn__call *call, tarn_tensor *out, bool recorded)
     if (call->out == NULL) status = TARN_ENOMEM;
     if (status == TARN_OK && recorded && op->aux != NULL) status = take_aux(call);
     if (status == TARN_OK && op->scratch != NULL) status = tarn__take_scratch(call);
-    if (status == TARN_OK && call->out->layout.numel > 0 && !call->manager->dry)
-        status = op->forward[tarn__simd()][type](call);
+    if (status == TARN_OK && call->out->layout.numel > 0 && !call->manager->dry) {
+        const tarn__kernel kernel = op->forward[tarn__simd()][type];
+        status = kernel(call);
+        tarn__observe_call(kernel, call);
+    }
     if (call->scratch != NULL) tarn__unref(call->scratch);
     call->scratch = NULL;
     for (int i = 0; i < op->arity; i++) {

@@ -6,6 +6,7 @@
 #include <math.h>
 
 #include "core/random.h"
+#include "ops/dropout.h"
 #include "ops/op.h"
 
 /* An element is dropped if its 32 random bits are below this: p in units of 2^-32, 2^32 itself for
@@ -34,6 +35,11 @@ const tarn__op tarn__op_dropout = {
     .graph = dropout_graph,
 };
 
+uint64_t tarn__dropout_key(const tarn_manager *tm, uint64_t stream)
+{
+    return tarn__random_key(tarn__random_key(tm->seed, TARN__RANDOM_DROPOUT), stream);
+}
+
 tarn_tensor *tarn_dropout(tarn_tensor *x, double p, uint64_t stream)
 {
     if (x == NULL) return tarn__apply1(&tarn__op_dropout, NULL, NULL);
@@ -42,7 +48,6 @@ tarn_tensor *tarn_dropout(tarn_tensor *x, double p, uint64_t stream)
         (void)tarn__call_fail(&call, TARN_EARG, "p is %g; 0 to 1 is possible", p);
         return NULL;
     }
-    const uint64_t key = tarn__random_key(x->manager->seed, TARN__RANDOM_DROPOUT);
-    return tarn__apply1(&tarn__op_dropout, x,
-                        &(tarn__attr){ .value = p, .key = tarn__random_key(key, stream) });
+    const tarn__attr attr = { .value = p, .key = tarn__dropout_key(x->manager, stream) };
+    return tarn__apply1(&tarn__op_dropout, x, &attr);
 }

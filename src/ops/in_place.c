@@ -4,6 +4,7 @@
 #include "core/assert.h"
 #include "core/values.h"
 #include "ops/apply.h"
+#include "ops/observe.h"
 #include "ops/op_list.h"
 #include "ops/watch.h"
 
@@ -69,7 +70,7 @@ static tarn_status part_operands(tarn__call *call, tarn_tensor **copies)
         tarn__layout layout = t->layout;
         copies[i] = tarn__call_new_tensor(call, &layout, TARN_KIND_WORKSPACE);
         if (copies[i] == NULL) return tarn_error_code(call->manager);
-        tarn__copy_strided(copies[i], t);
+        tarn__copy_observed(copies[i], t);
         call->in[i] = copies[i];
     }
     return TARN_OK;
@@ -92,14 +93,17 @@ static tarn_status overwrite(tarn__call *call, bool recorded)
         work.out = tarn__call_new_tensor(call, &layout, TARN_KIND_WORKSPACE);
         if (work.out == NULL) return tarn_error_code(call->manager);
         work.in[0] = work.out;
-        tarn__copy_strided(work.out, x);
+        tarn__copy_observed(work.out, x);
     }
     tarn__touch(x, false);
     call->out = x;
     if (recorded) status = call->manager->recorder->record_in_place(call);
-    if (status == TARN_OK && x->layout.numel > 0 && !call->manager->dry) status = kernel(&work);
+    if (status == TARN_OK && x->layout.numel > 0 && !call->manager->dry) {
+        status = kernel(&work);
+        tarn__observe_call(kernel, &work);
+    }
     if (work.out != x) {
-        if (status == TARN_OK) tarn__copy_strided(x, work.out);
+        if (status == TARN_OK) tarn__copy_observed(x, work.out);
         tarn__unref(work.out);
     }
     return status;
@@ -122,6 +126,9 @@ static tarn_tensor *run_in_place(tarn__call *call)
     }
     const bool recorded = tarn__call_wants_record(call, out.dtype);
     if (recorded && check_recorded(call) != TARN_OK) return NULL;
+    if (recorded && call->manager->observer != NULL)
+        call->manager->observer->refuse_outside(
+            call->manager, x, "a recorded operation changes a tensor from outside in place");
     tarn_status status = part_operands(call, copies);
     if (status == TARN_OK) status = overwrite(call, recorded);
     for (int i = 0; i < call->op->arity; i++)
