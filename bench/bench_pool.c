@@ -268,38 +268,23 @@ static const row pair_rows[] = {
     { "block", "not written", "aligned_alloc", pair_aligned_arm, pair_pooled_arm, { 15 } },
 };
 
-static void write_json(const bench_options *options, const row *r, const char *size, const bed *b,
-                       const arm arms[2])
-{
-    for (int a = 0; a < 2; a++) {
-        char name[96], note[128];
-        (void)snprintf(name, sizeof(name), "%s %s, %s, %s%s", r->name, size, r->written,
-                       a == 0 ? "" : "pooled beside ", r->plain);
-        (void)snprintf(note, sizeof(note), "one create and release; speedup of the pool: %.2f",
-                       arms[0].median / arms[1].median);
-        bench_write(options, &(bench_row){ .bench = "bench_pool",
-                                           .name = name,
-                                           .note = note,
-                                           .median_ns = arms[a].median / b->objects,
-                                           .mad_ns = arms[a].mad / b->objects,
-                                           .gemm_ns = -1,
-                                           .stream_ns = -1,
-                                           .bytes = -1,
-                                           .floor_ns = -1 });
-    }
-}
-
 static void measure_row(const bench_options *options, const row *r, bed *b, const char *size,
                         const char *goal)
 {
+    char name[96];
+    (void)snprintf(name, sizeof(name), "%s %s, %s, beside %s", r->name, size, r->written, r->plain);
+    if (!bench_wants(options, name)) return;
     arm arms[] = { { .run = r->plain_arm, .context = b, .calls = 1 },
                    { .run = r->pooled_arm, .context = b, .calls = 1 } };
     measure(arms, 2, options->repetitions);
+    const bench_peer plain = { r->plain, arms[0].median / b->objects, arms[0].mad / b->objects };
+    bench_row out = bench_row_of("bench_pool", name, "one create and release");
+    out.median_ns = arms[1].median / b->objects, out.mad_ns = arms[1].mad / b->objects;
+    out.peers[0] = plain;
     printf("| %-17s | %-11s | %-14s | %-16s | %9.1f +- %6.1f | %9.1f +- %6.1f | %8.2fx | %-8s |\n",
-           r->name, size, r->written, r->plain, arms[0].median / b->objects,
-           arms[0].mad / b->objects, arms[1].median / b->objects, arms[1].mad / b->objects,
-           arms[0].median / arms[1].median, goal);
-    write_json(options, r, size, b, arms);
+           r->name, size, r->written, r->plain, plain.median_ns, plain.mad_ns, out.median_ns,
+           out.mad_ns, plain.median_ns / out.median_ns, goal);
+    bench_write(options, &out);
 }
 
 static void measure_tensors(const bench_options *options, bed *b, int i)

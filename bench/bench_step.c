@@ -46,7 +46,6 @@ static void measure_xor(const bench_options *options, bench_row *row, step *s)
     arms[1].calls = calls_for(run_by_hand, &by_hand, 2e6);
     measure(arms, 2, options->repetitions);
     row->median_ns = arms[0].median, row->mad_ns = arms[0].mad;
-    row->gemm_ns = row->stream_ns = row->bytes = -1;
     row->floor_ns = arms[1].median, row->floor_mad_ns = arms[1].mad;
     row->floor = "the same step written by hand in plain C, bench/xor_step.c; its losses agree";
 }
@@ -73,7 +72,7 @@ static bool measure_step(const bench_options *options, const step_kind *kind)
 {
     tarn_manager *tm = tarn_manager_create(&(tarn_manager_options){ .seed = 42 });
     step s;
-    bench_row row = { .bench = "bench_step", .name = kind->name, .note = "one training step" };
+    bench_row row = bench_row_of("bench_step", kind->name, "one training step");
     step_make(&s, kind, tm);
     if (kind->is_xor) measure_xor(options, &row, &s);
     else measure_mlp(options, &row, &s, kind);

@@ -37,17 +37,11 @@ static void report(const bench_options *options, const step_kind *kind, int way,
     (void)snprintf(name, sizeof(name), "%s, watched: %s", kind->name, ways[way].name);
     printf("| %-18s | %-13s | %9.2f +- %6.2f | %6.3f |\n", kind->name, ways[way].name,
            a->median / 1e3, a->mad / 1e3, a->median / arms[0].median);
-    bench_write(options, &(bench_row){ .bench = "bench_watching",
-                                       .name = name,
-                                       .floor = "the same step, watched by nothing",
-                                       .note = "one training step",
-                                       .median_ns = a->median,
-                                       .mad_ns = a->mad,
-                                       .gemm_ns = -1,
-                                       .stream_ns = -1,
-                                       .bytes = -1,
-                                       .floor_ns = arms[0].median,
-                                       .floor_mad_ns = arms[0].mad });
+    bench_row row = bench_row_of("bench_watching", name, "one training step");
+    row.median_ns = a->median, row.mad_ns = a->mad;
+    row.floor_ns = arms[0].median, row.floor_mad_ns = arms[0].mad;
+    row.floor = "the same step, watched by nothing";
+    bench_write(options, &row);
 }
 
 /* The same step, watched in every way, in turns. */

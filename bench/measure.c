@@ -96,13 +96,20 @@ static int number(const char *text, int low, int high, const char *program, cons
     return (int)value;
 }
 
-static void print_machine(const char *program, int threads)
+static void print_machine(const bench_options *options, const char *program)
 {
     const tarn_runtime_info info = tarn_runtime_get_info();
+    const char *core = info.blas_core != NULL ? info.blas_core : "unknown";
     printf("%s: tarn %s, BLAS kernels %s (%s), %d thread%s of %d processors, %s (kernels %s)\n",
-           program, info.version, info.blas_core != NULL ? info.blas_core : "unknown",
-           info.blas_reason, threads, threads == 1 ? "" : "s", info.processors, info.simd,
-           info.kernels);
+           program, info.version, core, info.blas_reason, options->threads,
+           options->threads == 1 ? "" : "s", info.processors, info.simd, info.kernels);
+    if (options->json != NULL)
+        fprintf(options->json,
+                "{\"bench\":\"machine\",\"version\":\"%s\",\"blas\":\"%s\",\"blas_core\":\"%s\","
+                "\"blas_reason\":\"%s\",\"simd\":\"%s\",\"kernels\":\"%s\",\"processors\":%d,"
+                "\"threads\":%d}\n",
+                info.version, info.blas, core, info.blas_reason, info.simd, info.kernels,
+                info.processors, options->threads);
 }
 
 bench_options bench_start(int argc, char **argv, const char *what)
@@ -150,7 +157,7 @@ bench_options bench_start_on(int argc, char **argv, const char *what, const char
         fprintf(stderr, "%s: cannot write %s\n", program, path);
         exit(1);
     }
-    print_machine(program, result.threads);
+    print_machine(&result, program);
     return result;
 }
 
@@ -190,6 +197,29 @@ void bench_set_floor(bench_row *row, const arm *floor)
     row->floor_mad_ns = floor->mad;
 }
 
+bench_row bench_row_of(const char *bench, const char *name, const char *note)
+{
+    return (bench_row){ .bench = bench,
+                        .name = name,
+                        .note = note,
+                        .median_ns = -1,
+                        .mad_ns = -1,
+                        .gemm_ns = -1,
+                        .stream_ns = -1,
+                        .bytes = -1,
+                        .floor_ns = -1,
+                        .floor_mad_ns = -1 };
+}
+
+static void write_peers(FILE *json, const bench_row *row)
+{
+    fprintf(json, ",\"peers\":{");
+    for (int i = 0; i < BENCH_PEERS && row->peers[i].name != NULL; i++)
+        fprintf(json, "%s\"%s\":{\"median_ns\":%.2f,\"mad_ns\":%.2f}", i > 0 ? "," : "",
+                row->peers[i].name, row->peers[i].median_ns, row->peers[i].mad_ns);
+    fprintf(json, "}");
+}
+
 void bench_write(const bench_options *options, const bench_row *row)
 {
     FILE *json = options->json;
@@ -202,9 +232,10 @@ void bench_write(const bench_options *options, const bench_row *row)
     write_figure(json, "stream_ns", row->stream_ns, "%.2f");
     write_figure(json, "bytes", row->bytes, "%.0f");
     write_figure(json, "floor_ns", row->floor_ns, "%.2f");
-    write_figure(json, "floor_mad_ns", row->floor_ns > 0 ? row->floor_mad_ns : -1, "%.2f");
+    write_figure(json, "floor_mad_ns", row->floor_mad_ns, "%.2f");
     write_figure(json, "ratio", row->floor_ns > 0 ? row->median_ns / row->floor_ns : -1, "%.4f");
     write_text(json, "floor", row->floor);
+    write_peers(json, row);
     write_text(json, "note", row->note);
     fprintf(json, "}\n");
 }

@@ -56,8 +56,16 @@ bool bench_wants(const bench_options *options, const char *row);
 /* Closes the JSON file. Returns the exit status. */
 int bench_end(const bench_options *options);
 
+/* What a row is compared with beside its floor. */
+typedef struct bench_peer {
+    const char *name; /* NULL: none */
+    double median_ns, mad_ns;
+} bench_peer;
+
+enum { BENCH_PEERS = 3 };
+
 /* One row of the JSON file; the same keys in every benchmark. A negative figure or NULL becomes
- * null; ratio is median to floor. */
+ * null; ratio is median to floor. The first row of a file is no bench_row but the machine. */
 typedef struct bench_row {
     const char *bench, *name, *note;
     const char *floor; /* how the floor was measured */
@@ -65,7 +73,11 @@ typedef struct bench_row {
     double gemm_ns, stream_ns; /* of the floor: matrix products, and plain loops ... */
     double bytes;              /* ... that read and write so many bytes */
     double floor_ns, floor_mad_ns;
+    bench_peer peers[BENCH_PEERS];
 } bench_row;
+
+/* A row that nothing is measured of yet: every figure is missing. */
+bench_row bench_row_of(const char *bench, const char *name, const char *note);
 
 /* Sets the times of the floor from an arm that was split into products and streams. */
 void bench_set_floor(bench_row *row, const arm *floor);

@@ -169,41 +169,43 @@ static const struct way {
     size_t stride;
 } ways[] = { { "untouched", 0 }, { "a byte a page", 4096 }, { "a byte a line", 64 } };
 
-/* Whose malloc it is: the library in LD_PRELOAD, or the C library. */
+/* Whose malloc it is: the library in LD_PRELOAD, without "lib" and what follows the name, or libc.
+ */
 static const char *whose_malloc(void)
 {
+    static char name[64];
     const char *preload = getenv("LD_PRELOAD");
     if (preload == NULL || preload[0] == '\0') return "libc";
     const char *slash = strrchr(preload, '/');
-    return slash != NULL ? slash + 1 : preload;
+    (void)snprintf(name, sizeof(name), "%s", slash != NULL ? slash + 1 : preload);
+    name[strcspn(name, ".")] = '\0';
+    return strncmp(name, "lib", 3) == 0 ? name + 3 : name;
 }
 
 static void measure_trace(const bench_options *options, replay *r, const struct way *way)
 {
-    static const char *const calls[] = { "tarn_pool_acquire", "malloc", "aligned_alloc" };
+    static const char *const calls[] = { "tarn", "malloc", "aligned_alloc" };
     const double pairs = ROUNDS * (double)r->trace->n_events / 2;
+    char name[128], names[3][96];
+    (void)snprintf(name, sizeof(name), "%s, %s", r->trace->name, way->name);
+    if (!bench_wants(options, name)) return;
     r->stride = way->stride;
     arm arms[] = { { .run = run_tarn, .context = r },
                    { .run = run_malloc, .context = r },
                    { .run = run_aligned, .context = r } };
     for (int a = 0; a < 3; a++) arms[a].calls = calls_for(arms[a].run, r, 5e5);
     measure(arms, 3, options->repetitions);
+    bench_row row = bench_row_of("replay", name, "one acquisition and its release");
+    row.median_ns = arms[0].median / pairs, row.mad_ns = arms[0].mad / pairs;
     printf("| %-12s | %-13s |", r->trace->name, way->name);
     for (int a = 0; a < 3; a++) {
-        char name[192];
         printf(" %9.1f +- %5.1f |", arms[a].median / pairs, arms[a].mad / pairs);
-        (void)snprintf(name, sizeof(name), "%s, %s, %s, %s%s", r->trace->name, way->name, calls[a],
-                       a == 0 ? "tarn beside " : "", whose_malloc());
-        bench_write(options, &(bench_row){ .bench = "replay",
-                                           .name = name,
-                                           .note = "one acquisition and its release",
-                                           .median_ns = arms[a].median / pairs,
-                                           .mad_ns = arms[a].mad / pairs,
-                                           .gemm_ns = -1,
-                                           .stream_ns = -1,
-                                           .bytes = -1,
-                                           .floor_ns = -1 });
+        (void)snprintf(names[a], sizeof(names[a]), "%s %s", whose_malloc(), calls[a]);
+        if (a > 0)
+            row.peers[a - 1] =
+                (bench_peer){ names[a], arms[a].median / pairs, arms[a].mad / pairs };
     }
+    bench_write(options, &row);
     printf("\n");
 }
 
