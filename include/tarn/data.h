@@ -32,6 +32,16 @@ typedef struct tarn_loader_options {
     double from; /* 0 to 1 */
     double to;   /* 0 to 1; 0: 1 */
     bool mix;    /* rows are counted in an order that is drawn once, from the seed and N alone */
+
+    /* The next batch is filled in a thread of the loader's own while the program uses this one: the
+     * same batches in the same order, to the bit. It takes the memory of a second batch, and it
+     * pays where a processor is idle meanwhile and filling takes longer than waking a thread, some
+     * microseconds; where none is, tarn_loader_next fills what the thread has not come to. The data
+     * must not be written to while an epoch runs, in whatever thread: a write through the library
+     * after a batch was read ahead is an error of the next call, which the one after that forgets
+     * once it is cleared. Where the system has no thread to give, and in a forked process, batches
+     * are filled in place. */
+    bool prefetch;
 } tarn_loader_options;
 
 /* A loader over rows of `inputs` (N, ...) of any type and, if not NULL, `targets` (N, ...), whose

@@ -90,3 +90,8 @@ void tarn__fill_take_part(tarn__fill_job *job)
         for (int i = 0; i < job->n_parts; i++) fill(job, &job->parts[i], begin, end);
     }
 }
+
+void tarn__fill_drop(tarn__fill_job *job)
+{
+    atomic_store_explicit(&job->taken, job->n, memory_order_relaxed);
+}

@@ -40,4 +40,7 @@ void tarn__fill_add(tarn__fill_job *job, const tarn__fill_part *part);
  * nothing but the job and the memory that it names. */
 void tarn__fill_take_part(tarn__fill_job *job);
 
+/* Takes all that is left and does not fill it. */
+void tarn__fill_drop(tarn__fill_job *job);
+
 #endif
