@@ -348,6 +348,37 @@ static void test_types(void **state)
     }
 }
 
+/* Bytes may become floats by another way than other types: the floats are the same. */
+static void test_bytes(void **state)
+{
+    check_fixture *f = *state;
+    enum { BYTES = 256, DRAWN = 200 };
+    static const double known[][2] = {
+        { 0, 1 },          { 0, 1. / 255 },    { 127.5, 1 / 127.5 }, { 33.32, 1 / 78.57 },
+        { 0, -1. / 255 },  { 255, -1. / 255 }, { 1e10, 3 },          { -1e-10, 1e30 },
+        { 1e300, 1e-300 }, { 0.1, 1e-45 },     { 12, 1e300 },        { 1e-300, -1e-300 }
+    };
+    enum { KNOWN = sizeof known / sizeof known[0] };
+    tarn_tensor *bytes = tarn_cast(tarn_arange(f->tm, TARN_F64, 0, BYTES, 1), TARN_U8);
+    tarn_tensor *drawn = tarn_random_uniform(f->tm, TARN_F64, TARN_SHAPE(DRAWN, 2), 0, 1, 1);
+    const double *draw = tarn_data(drawn);
+    for (int i = 0; i < KNOWN + DRAWN; i++) {
+        const double shift = i < KNOWN ? known[i][0] : 300 * draw[2 * (i - KNOWN)] - 20;
+        const double scale = i < KNOWN ? known[i][1] : 1 / (300 * draw[2 * (i - KNOWN) + 1] - 100);
+        tarn_loader *loader = tarn_loader_create(
+            bytes, NULL,
+            &(tarn_loader_options){ .batch_size = BYTES, .shift = shift, .scale = scale });
+        tarn_tensor *x;
+        assert_true(tarn_loader_next(loader, &x, NULL));
+        const float *floats = tarn_data(x);
+        for (int byte = 0; byte < BYTES; byte++) {
+            const float expected = (float)((byte - shift) * scale);
+            assert_memory_equal(&floats[byte], &expected, sizeof expected);
+        }
+        tarn_loader_destroy(loader);
+    }
+}
+
 static void test_flatten(void **state)
 {
     check_fixture *f = *state;
@@ -606,6 +637,7 @@ int main(void)
         TEST(test_shuffle),
         TEST(test_shuffle_is_fair),
         TEST(test_types),
+        TEST(test_bytes),
         TEST(test_flatten),
         TEST(test_strided_sources),
         TEST(test_data_outlive_their_scope),

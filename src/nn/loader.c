@@ -117,6 +117,8 @@ tarn_loader *tarn_loader_create(tarn_tensor *inputs, tarn_tensor *targets,
     const bool chosen = tarn__rows_begin(&loader->rows, tm, &o, inputs->layout.dims[0]);
     const int64_t n = loader->rows.n, capacity = n < o.batch_size ? n : o.batch_size;
     loader->options = o;
+    loader->inputs.fuse = inputs->layout.dtype == TARN_U8 && o.dtype == TARN_F32 &&
+                          tarn__fill_can_fuse(o.shift, o.scale);
     loader->n_batches = n / o.batch_size + (n % o.batch_size != 0 && !o.drop_last);
     if (!chosen || !open_stream(&loader->inputs, inputs, capacity, o.dtype, o.flatten) ||
         (targets != NULL && !open_stream(&loader->targets, targets, capacity,

@@ -19,6 +19,7 @@ typedef struct tarn__stream {
     tarn__layout layout; /* of a full batch */
     size_t row;          /* elements in a row */
     uint32_t version;    /* of the source, when reading ahead began */
+    bool fuse;           /* as in loader_fill.h */
 } tarn__stream;
 
 struct tarn_loader {

@@ -49,7 +49,8 @@ static void add_part(tarn__fill_job *job, tarn__stream *s, tarn_tensor *to, doub
                                             .from_dtype = (tarn_dtype)s->source->layout.dtype,
                                             .to_dtype = (tarn_dtype)to->layout.dtype,
                                             .shift = shift,
-                                            .scale = scale });
+                                            .scale = scale,
+                                            .fuse = s->fuse });
 }
 
 /* Readies the memory of the epoch's batch of that number, the streams' batches or their spares, and

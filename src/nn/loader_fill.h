@@ -19,6 +19,7 @@ typedef struct tarn__fill_part {
     size_t row;       /* elements in a row, not 0 */
     tarn_dtype from_dtype, to_dtype;
     double shift, scale;
+    bool fuse; /* bytes become floats as tarn__fill_can_fuse says */
 } tarn__fill_part;
 
 typedef struct tarn__fill_job {
@@ -29,6 +30,9 @@ typedef struct tarn__fill_job {
     int64_t share;         /* rows to take at a time */
     _Atomic int64_t taken; /* rows taken so far; from n on, nothing is left */
 } tarn__fill_job;
+
+/* Whether float arithmetic, which is faster than double, turns every byte into the same float. */
+bool tarn__fill_can_fuse(double shift, double scale);
 
 /* Begins a job without parts. */
 void tarn__fill_begin(tarn__fill_job *job, const tarn__rows *rows, int64_t first, int64_t n);
