@@ -13,7 +13,7 @@
 #include "products.h"
 #include "stream.h"
 
-enum { FLOOR_PARTS = 64, FLOOR_BUFFERS = 64 };
+enum { FLOOR_PARTS = 160, FLOOR_BUFFERS = 64 };
 
 /* How every floor that is no program of its own was measured, for the rows of the JSON file. */
 extern const char floor_method[];

@@ -235,6 +235,7 @@ void bench_write(const bench_options *options, const bench_row *row)
     write_figure(json, "floor_mad_ns", row->floor_mad_ns, "%.2f");
     write_figure(json, "ratio", row->floor_ns > 0 ? row->median_ns / row->floor_ns : -1, "%.4f");
     write_text(json, "floor", row->floor);
+    write_text(json, "reason", row->reason);
     write_peers(json, row);
     write_text(json, "note", row->note);
     fprintf(json, "}\n");

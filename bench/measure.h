@@ -68,7 +68,8 @@ enum { BENCH_PEERS = 3 };
  * null; ratio is median to floor. The first row of a file is no bench_row but the machine. */
 typedef struct bench_row {
     const char *bench, *name, *note;
-    const char *floor; /* how the floor was measured */
+    const char *floor;  /* how the floor was measured */
+    const char *reason; /* why it is far above its floor */
     double median_ns, mad_ns;
     double gemm_ns, stream_ns; /* of the floor: matrix products, and plain loops ... */
     double bytes;              /* ... that read and write so many bytes */

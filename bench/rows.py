@@ -162,6 +162,8 @@ def results(rows):
                     ("of MB", lambda r: "" if r["bytes"] is None else f"{r['bytes'] / 1e6:.3g}")]
     if any(row["ratio"] for row in rows):
         columns.append(("ratio", lambda r: f"{r['ratio']:.2f}" if r["ratio"] else ""))
+    if any(row.get("reason") for row in rows):
+        columns.append(("why", lambda r: r.get("reason") or ""))
     if len(names) <= 6:
         columns += [(name, lambda r, name=name: beside(r, name)) for name in names]
     else:

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: MIT
+ * ops_reasons.c - why rows are further than half above their floors; docs/performance.md says more
+ * of each. */
+#include <string.h>
+
+#include "ops.h"
+
+#define COMPUTES "its mathematics takes longer than its bytes"
+#define DIVIDES "a division or a root takes longer than its bytes"
+#define DOUBLES "accumulates in double"
+#define ORDERED "NaN and the first of equals: elements one after the other"
+#define PICKS "elements one by one, each index checked"
+#define FIXED "so few bytes that the fixed cost of an operation remains"
+#define SERIAL "steps wait for one another: products too small for BLAS"
+#define WINDOWS "windows are brought together first"
+
+/* By the operation: a row's name as far as its first comma or semicolon. */
+static const struct {
+    const char *operation, *reason;
+} reasons[] = {
+    { "exp", COMPUTES },
+    { "expm1", COMPUTES },
+    { "log", COMPUTES },
+    { "log1p", COMPUTES },
+    { "sin", COMPUTES },
+    { "cos", COMPUTES },
+    { "tanh", COMPUTES },
+    { "erf", COMPUTES },
+    { "sigmoid", COMPUTES },
+    { "elu", COMPUTES },
+    { "softplus", COMPUTES },
+    { "silu", COMPUTES },
+    { "gelu", COMPUTES },
+    { "gelu_tanh", COMPUTES },
+    { "pow", COMPUTES },
+    { "pow_scalar", COMPUTES },
+    { "logsumexp", COMPUTES },
+    { "softmax", COMPUTES },
+    { "log_softmax", COMPUTES },
+    { "cross_entropy", COMPUTES },
+    { "bce_with_logits", COMPUTES },
+    { "kl_divergence", COMPUTES },
+    { "gaussian_nll", COMPUTES },
+    { "lstm_gates", COMPUTES },
+    { "gru_gates", COMPUTES },
+    { "dropout", "draws a random number for each element" },
+    { "sqrt", DIVIDES },
+    { "rsqrt", DIVIDES },
+    { "reciprocal", DIVIDES },
+    { "div", DIVIDES },
+    { "div_scalar", DIVIDES },
+    { "rdiv_scalar", DIVIDES },
+    { "sum", DOUBLES },
+    { "mean", DOUBLES },
+    { "prod", DOUBLES },
+    { "var", DOUBLES },
+    { "std", DOUBLES },
+    { "norm", DOUBLES },
+    { "cumsum", DOUBLES },
+    { "layer_norm", DOUBLES },
+    { "rms_norm", DOUBLES },
+    { "group_norm", DOUBLES },
+    { "batch_norm", DOUBLES },
+    { "mse", DOUBLES },
+    { "l1", DOUBLES },
+    { "huber", DOUBLES },
+    { "hinge", DOUBLES },
+    { "cosine_similarity", DOUBLES },
+    { "cosine_embedding", DOUBLES },
+    { "max", ORDERED },
+    { "min", ORDERED },
+    { "argmax", ORDERED },
+    { "argmin", ORDERED },
+    { "gather", PICKS },
+    { "scatter_add", PICKS },
+    { "nll", FIXED },
+    { "recurrence", SERIAL },
+    { "conv2d_dw", WINDOWS },
+    { "conv1d_dw", WINDOWS },
+    { "conv_transpose2d", WINDOWS },
+    { "conv_transpose1d", WINDOWS },
+    { "sdpa", "backward computes the scores again, instead of keeping them" },
+};
+
+const char *op_reason(const char *row_name)
+{
+    const size_t n = strcspn(row_name, ",;");
+    for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++)
+        if (strlen(reasons[i].operation) == n && strncmp(row_name, reasons[i].operation, n) == 0)
+            return reasons[i].reason;
+    return NULL;
+}
