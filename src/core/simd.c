@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/checkers.h"
 #include "core/cpu.h"
 
 atomic_int tarn__simd_known;
@@ -25,7 +26,7 @@ static int allowed(void)
 int tarn__simd_find(void)
 {
     int level = TARN__SIMD_PLAIN;
-#if TARN__SIMD_X86
+#if TARN__SIMD_X86 && !defined(TARN__MSAN) /* which does not follow every instruction */
     const tarn__cpu cpu = tarn__cpu_detect();
     level = cpu.avx512 ? TARN__SIMD_AVX512 : cpu.avx2 ? TARN__SIMD_AVX2 : TARN__SIMD_PLAIN;
 #endif

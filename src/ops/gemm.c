@@ -8,6 +8,7 @@
 #include <cblas.h>
 
 #include "core/checkers.h"
+#include "ops/gemm_tiles.h"
 
 /* The largest size that BLAS takes. */
 enum { MOST = INT_MAX };

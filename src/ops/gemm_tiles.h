@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT
+ * gemm_tiles.h - matrix products of our own, for the levels of vectors that have them. */
+#ifndef TARN_OPS_GEMM_TILES_H
+#define TARN_OPS_GEMM_TILES_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "ops/gemm.h"
+
+/* c (m,n) = a (m,k) b (k,n), or c += a b if `add`; rows of c begin c_row elements apart, operands
+ * have any strides. Every element is the sum of its k products in their order, each a fused
+ * multiply-add, in pieces of at most 256; the pieces are the same for every m and n. False, with
+ * nothing done, at the plain level and for strides that are out of reach. */
+bool tarn__gemm_tiles_f32(int64_t m, int64_t n, int64_t k, tarn__matrix a, tarn__matrix b, float *c,
+                          int64_t c_row, bool add);
+bool tarn__gemm_tiles_f64(int64_t m, int64_t n, int64_t k, tarn__matrix a, tarn__matrix b,
+                          double *c, int64_t c_row, bool add);
+
+#endif
