@@ -50,23 +50,6 @@ static void measure_xor(const bench_options *options, bench_row *row, step *s)
     row->floor = "the same step written by hand in plain C, bench/xor_step.c; its losses agree";
 }
 
-static void measure_mlp(const bench_options *options, bench_row *row, step *s,
-                        const step_kind *kind)
-{
-    floor_plan f;
-    step_floor(&f, kind);
-    floor_tune(&f, options->repetitions < 21 ? options->repetitions : 21);
-    arm arms[] = { { .run = step_run, .context = s, .calls = calls_for(step_run, s, 2e6) },
-                   { .run = floor_run, .context = &f, .split = f.spent } };
-    arms[1].calls = calls_for(floor_run, &f, 2e6);
-    measure(arms, 2, options->repetitions);
-    row->median_ns = arms[0].median, row->mad_ns = arms[0].mad;
-    bench_set_floor(row, &arms[1]);
-    row->bytes = floor_bytes(&f);
-    row->floor = floor_method;
-    floor_free(&f);
-}
-
 /* Measures a step beside its floor; false with the reason printed if it failed. */
 static bool measure_step(const bench_options *options, const step_kind *kind)
 {
@@ -75,7 +58,7 @@ static bool measure_step(const bench_options *options, const step_kind *kind)
     bench_row row = bench_row_of("bench_step", kind->name, "one training step");
     step_make(&s, kind, tm);
     if (kind->is_xor) measure_xor(options, &row, &s);
-    else measure_mlp(options, &row, &s, kind);
+    else step_measure(options, &row, &s, kind);
     const bool ok = tarn_ok(tm);
     if (ok) report(options, &row);
     else fprintf(stderr, "bench_step: %s: %s\n", kind->name, tarn_error_message(tm));

@@ -2,10 +2,8 @@
  * replay.c - the memory requests of a training step, again: by the pool, by malloc, by
  * aligned_alloc.
  *
- * A trace is a table of lines in order, with the columns event (acquire or release), id and bytes.
- * So are those that tarn_pool_write_trace writes as TARN_TRACE_CSV: further columns and other
- * events are passed over. What is still held at the end is released then. Started with another
- * allocator in LD_PRELOAD, the program measures that one: `scripts/bench --peers` does. */
+ * Started with another allocator in LD_PRELOAD, the program measures that one:
+ * `scripts/bench --peers` does. */
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,77 +12,7 @@
 #include <tarn/tarn.h>
 
 #include "measure.h"
-
-enum { MAX_EVENTS = 1 << 16, MAX_BLOCKS = 1 << 14, ROUNDS = 100 };
-
-typedef struct event {
-    bool acquire;
-    int id; /* of a block; one that was released may come again */
-    size_t bytes;
-} event;
-
-typedef struct trace {
-    char name[64];
-    int n_events;
-    event events[MAX_EVENTS];
-} trace;
-
-/* ---- reading */
-
-/* The text that begins at a column of a line, "" if there is none. */
-static const char *field(const char *line, int column)
-{
-    for (; column > 0 && line != NULL; column--)
-        if ((line = strchr(line, ',')) != NULL) line++;
-    return line != NULL ? line : "";
-}
-
-static bool field_is(const char *text, const char *word)
-{
-    const size_t n = strlen(word);
-    return strncmp(text, word, n) == 0 && strchr(",\r\n", text[n]) != NULL;
-}
-
-/* The column of that name, or -1. */
-static int column_of(const char *header, const char *name)
-{
-    for (int i = 0; field(header, i)[0] != '\0'; i++)
-        if (field_is(field(header, i), name)) return i;
-    return -1;
-}
-
-/* Appends an event; false if there is no room or no sense in it. held: by id. */
-static bool append(trace *t, bool *held, bool acquire, long id, size_t bytes)
-{
-    if (t->n_events == MAX_EVENTS || id < 0 || id >= MAX_BLOCKS || held[id] == acquire)
-        return false;
-    t->events[t->n_events++] = (event){ acquire, (int)id, bytes };
-    held[id] = acquire;
-    return true;
-}
-
-static bool read_events(FILE *file, trace *t)
-{
-    static bool held[MAX_BLOCKS];
-    static char line[4096];
-    memset(held, 0, sizeof(held));
-    t->n_events = 0;
-    if (fgets(line, sizeof(line), file) == NULL) return false;
-    const int event_at = column_of(line, "event"), id_at = column_of(line, "id");
-    const int bytes_at = column_of(line, "bytes");
-    if (event_at < 0 || id_at < 0 || bytes_at < 0) return false;
-    while (fgets(line, sizeof(line), file) != NULL) {
-        const char *what = field(line, event_at);
-        const bool acquire = field_is(what, "acquire") || field_is(what, "early");
-        if (!acquire && !field_is(what, "release")) continue;
-        const long id = strtol(field(line, id_at), NULL, 10);
-        const size_t bytes = (size_t)strtoull(field(line, bytes_at), NULL, 10);
-        if (!append(t, held, acquire, id, bytes)) return false;
-    }
-    for (long id = 0; id < MAX_BLOCKS; id++)
-        if (held[id] && !append(t, held, false, id, 0)) return false;
-    return t->n_events > 0;
-}
+#include "trace.h"
 
 /* Reads a trace; false, with the reason printed, if it is none. */
 static bool read_trace(const char *path, trace *t)
@@ -97,7 +25,7 @@ static bool read_trace(const char *path, trace *t)
     const char *slash = strrchr(path, '/');
     (void)snprintf(t->name, sizeof(t->name), "%s", slash != NULL ? slash + 1 : path);
     t->name[strcspn(t->name, ".")] = '\0';
-    const bool good = read_events(file, t);
+    const bool good = trace_read(file, t);
     (void)fclose(file);
     if (!good)
         fprintf(stderr, "replay: %s: no trace, or a block comes or goes twice, or it is too long\n",
@@ -107,48 +35,17 @@ static bool read_trace(const char *path, trace *t)
 
 /* ---- replaying */
 
-typedef struct replay {
-    const trace *trace;
-    tarn_pool *pool;
-    size_t stride; /* one byte of so many is written; 0: none */
-    tarn_block blocks[MAX_BLOCKS];
-} replay;
-
-static void touch(const replay *r, void *data, size_t bytes)
-{
-    volatile unsigned char *at = data;
-    if (r->stride == 0) return;
-    for (size_t i = 0; i < bytes; i += r->stride) at[i] = 1;
-}
-
-static void run_tarn(void *context)
-{
-    replay *r = context;
-    for (int round = 0; round < ROUNDS; round++) {
-        for (const event *e = r->trace->events; e < r->trace->events + r->trace->n_events; e++) {
-            tarn_block *block = &r->blocks[e->id];
-            if (!e->acquire) {
-                (void)tarn_pool_release(r->pool, *block);
-            } else {
-                if (tarn_pool_acquire(r->pool, e->bytes, TARN_UNINITIALIZED, block) != TARN_OK)
-                    abort();
-                touch(r, block->data, e->bytes);
-            }
-        }
-    }
-}
-
 /* Inlined with a constant, so that each arm calls its allocator directly. */
 static inline void run_heap(replay *r, void *(*allocate)(size_t bytes))
 {
-    for (int round = 0; round < ROUNDS; round++) {
+    for (int round = 0; round < r->rounds; round++) {
         for (const event *e = r->trace->events; e < r->trace->events + r->trace->n_events; e++) {
             void **data = &r->blocks[e->id].data;
             if (!e->acquire) {
                 free(*data);
             } else {
                 if ((*data = allocate(e->bytes)) == NULL) abort();
-                touch(r, *data, e->bytes);
+                replay_touch(r, *data, e->bytes);
             }
         }
     }
@@ -185,12 +82,12 @@ static const char *whose_malloc(void)
 static void measure_trace(const bench_options *options, replay *r, const struct way *way)
 {
     static const char *const calls[] = { "tarn", "malloc", "aligned_alloc" };
-    const double pairs = ROUNDS * (double)r->trace->n_events / 2;
+    const double pairs = r->rounds * (double)r->trace->n_events / 2;
     char name[128], names[3][96];
     (void)snprintf(name, sizeof(name), "%s, %s", r->trace->name, way->name);
     if (!bench_wants(options, name)) return;
     r->stride = way->stride;
-    arm arms[] = { { .run = run_tarn, .context = r },
+    arm arms[] = { { .run = replay_pool, .context = r },
                    { .run = run_malloc, .context = r },
                    { .run = run_aligned, .context = r } };
     for (int a = 0; a < 3; a++) arms[a].calls = calls_for(arms[a].run, r, 5e5);
@@ -222,6 +119,7 @@ int main(int argc, char **argv)
         options.n_operands = (int)(sizeof(all) / sizeof(all[0]));
     }
     r.trace = &t;
+    r.rounds = 100;
     r.pool = tarn_pool_create(NULL, NULL);
     if (r.pool == NULL) abort();
     printf("acquire + release, ns a pair (median +- MAD of %d repetitions); malloc of %s\n",

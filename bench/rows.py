@@ -161,7 +161,7 @@ def results(rows):
         columns += [("products", lambda r: time(r["gemm_ns"])), ("streams", lambda r: time(r["stream_ns"])),
                     ("of MB", lambda r: "" if r["bytes"] is None else f"{r['bytes'] / 1e6:.3g}")]
     if any(row["ratio"] for row in rows):
-        columns.append(("ratio", lambda r: f"{r['ratio']:.2f}" if r["ratio"] else ""))
+        columns.append(("ratio", lambda r: f"{r['ratio']:.{2 if r['ratio'] >= 0.1 else 4}f}" if r["ratio"] else ""))
     if any(row.get("reason") for row in rows):
         columns.append(("why", lambda r: r.get("reason") or ""))
     if len(names) <= 6:

@@ -71,10 +71,20 @@ void step_run(void *context)
     (void)tarn_optimizer_step(s->opt);
 }
 
-void step_floor(floor_plan *f, const step_kind *kind)
+void step_measure(const bench_options *options, bench_row *row, step *s, const step_kind *kind)
 {
-    *f = (floor_plan){ 0 };
-    floor_add_mlp(f, kind->sizes, count_sizes(kind), kind->batch, kind->optimizer);
+    floor_plan f = { 0 };
+    floor_add_mlp(&f, kind->sizes, count_sizes(kind), kind->batch, kind->optimizer);
+    floor_tune(&f, options->repetitions < 21 ? options->repetitions : 21);
+    arm arms[] = { { .run = step_run, .context = s, .calls = calls_for(step_run, s, 2e6) },
+                   { .run = floor_run, .context = &f, .split = f.spent } };
+    arms[1].calls = calls_for(floor_run, &f, 2e6);
+    measure(arms, 2, options->repetitions);
+    row->median_ns = arms[0].median, row->mad_ns = arms[0].mad;
+    bench_set_floor(row, &arms[1]);
+    row->bytes = floor_bytes(&f);
+    row->floor = floor_method;
+    floor_free(&f);
 }
 
 /* ---- XOR by hand */

@@ -6,6 +6,7 @@
 #include <tarn/tarn.h>
 
 #include "floor.h"
+#include "measure.h"
 #include "xor_step.h"
 
 enum { MAX_SIZES = 5 };
@@ -44,8 +45,9 @@ tarn_tensor *step_forward(const step *s);
 /* Makes one step; an arm of measure. */
 void step_run(void *context);
 
-/* Sets the floor of the step; not of XOR, whose floor is xor_step.h. */
-void step_floor(floor_plan *f, const step_kind *kind);
+/* Measures a step in turns with its floor, and sets the figures of the row; not of XOR, whose floor
+ * is xor_step.h. */
+void step_measure(const bench_options *options, bench_row *row, step *s, const step_kind *kind);
 
 /* Sets the step that is written by hand to what a step of XOR holds. */
 void step_copy_xor(xor_step *to, const step *from, double lr);
