@@ -13,29 +13,23 @@
 
 /* ---- one node */
 
-/* The memory for the first gradient that arrives at t, which no leaf keeps. */
-static tarn_tensor *new_gradient(const tarn_tensor *t, uint32_t tag)
-{
-    tarn__layout layout = t->layout;
-    const tarn_status status = tarn__layout_pack(&layout);
-    if (status == TARN_OK)
-        return tarn__tensor_new_tagged(t->manager, &layout, TARN_UNINITIALIZED, tag);
-    (void)tarn__fail(t->manager, status, "the gradient of an expanded tensor is too large");
-    return NULL;
-}
-
-/* Room for the gradient of a leaf: the leaf's own, or what the pass was asked for. */
+/* Room for the gradient of a leaf: the leaf's own, or what the pass was asked for. It may be an
+ * operand twice. */
 static void make_leaf_din(const tarn__pass *p, tarn__call *call, tarn_tensor *t, int i)
 {
     if (tarn__keeps_gradient(p, t)) {
         if (tarn__tape_note_addition(t) == TARN_OK) call->din[i] = tarn__leaf_grad(t);
-        if (t->grad_state == TARN__GRAD_ARRIVED) call->add[i] = true;
+        call->add[i] = t->grad_state == TARN__GRAD_ARRIVED;
+        for (int j = 0; j < i; j++)
+            if (call->din[j] != NULL && call->din[j] == call->din[i]) call->add[i] = true;
         return;
     }
     TARN_ASSERT(p->gradients != NULL && t->target != 0);
     tarn_tensor **gradient = &p->gradients[t->target - 1];
     if (*gradient != NULL) call->add[i] = true;
-    else *gradient = new_gradient(t, tarn__tag_like(t, TARN_KIND_GRADIENT));
+    else
+        *gradient =
+            tarn__gradient_new(t, TARN_UNINITIALIZED, tarn__tag_like(t, TARN_KIND_GRADIENT));
     call->din[i] = *gradient;
 }
 
@@ -48,36 +42,31 @@ static void leaf_arrived(const tarn__pass *p, tarn_tensor *t, tarn_tensor *gradi
     t->grad_state = TARN__GRAD_ARRIVED;
 }
 
-/* Whether the gradient of operand 0 may take the memory of the output's. */
-static bool goes_in_place(const tarn__node *node, const tarn__layout *din)
+/* Whether the gradient of t, which is operand 0, may take the memory of the output's. */
+static bool goes_in_place(const tarn__node *node, const tarn_tensor *t)
 {
     if (!node->op->grad_in_place || node->dout->refs > 1) return false;
-    if (node->op->is_view) return din->numel == node->dout->layout.numel;
-    return tarn__same_shape(din, &node->dout->layout);
+    if (node->op->is_view) return t->layout.numel == node->dout->layout.numel;
+    return tarn__same_shape(&t->layout, &node->dout->layout);
 }
 
 /* Makes room for the gradient of operand i. */
 static tarn_status make_din(const tarn__pass *p, tarn__call *call, tarn__node *node, int i)
 {
     tarn_tensor *t = node->in[i];
-    call->add[i] = false;
-    for (int j = 0; j < i; j++)
-        if (node->in[j] == t && call->din[j] != NULL) call->add[i] = true;
     if (t->node == NULL) {
         make_leaf_din(p, call, t, i);
     } else if (t->node->dout != NULL) {
         call->din[i] = t->node->dout;
         call->add[i] = true;
+    } else if (i == 0 && goes_in_place(node, t)) {
+        call->din[i] = t->node->dout = node->dout;
+        tarn__ref(node->dout);
+        if (!node->op->is_view) return TARN_OK;
+        node->dout->layout = t->layout;
+        return tarn__layout_pack(&node->dout->layout); /* has as many elements as before */
     } else {
-        tarn__layout layout = t->layout;
-        if (tarn__layout_pack(&layout) == TARN_OK && i == 0 && goes_in_place(node, &layout)) {
-            call->din[i] = node->dout;
-            tarn__ref(node->dout);
-            if (node->op->is_view) node->dout->layout = layout;
-        } else {
-            call->din[i] = new_gradient(t, t->node->tag);
-        }
-        t->node->dout = call->din[i];
+        call->din[i] = t->node->dout = tarn__gradient_new(t, TARN_UNINITIALIZED, t->node->tag);
     }
     return call->din[i] != NULL ? TARN_OK : tarn_error_code(p->tm);
 }
@@ -111,12 +100,14 @@ static tarn_status run_backward(tarn__call *call, const tarn__node *node)
     const tarn__op *op = node->op;
     if (op->is_view) return view_backward(call);
     tarn_status status = TARN_OK;
-    tarn_tensor *prepared[TARN__MAX_OPERANDS] = { NULL };
-    for (int i = 0; i < op->arity && status == TARN_OK; i++) {
-        call->in[i] = node->in[i];
-        if ((node->saved >> i & 1) == 0) continue;
-        prepared[i] = call->in[i] = tarn__prepare_operand(op, node->in[i]);
-        if (prepared[i] == NULL) status = TARN_ENOMEM;
+    unsigned prepared = 0;
+    for (int i = 0; i < op->arity; i++) call->in[i] = node->in[i];
+    for (unsigned rest = node->saved & ~(unsigned)TARN__USES_OUT; rest != 0; rest &= rest - 1) {
+        const int i = tarn__first_bit(rest);
+        if (tarn__is_plain(call->in[i]) || status != TARN_OK) continue;
+        call->in[i] = tarn__prepare_operand(op, call->in[i]);
+        if (call->in[i] != NULL) prepared |= 1u << i;
+        else status = TARN_ENOMEM;
     }
     if (status == TARN_OK && op->scratch != NULL) status = tarn__take_scratch(call);
     if (status == TARN_OK && !call->manager->dry) {
@@ -126,8 +117,8 @@ static tarn_status run_backward(tarn__call *call, const tarn__node *node)
         tarn__observe_call(kernel, call);
     }
     if (call->scratch != NULL) tarn__unref(call->scratch);
-    for (int i = 0; i < op->arity; i++)
-        if (prepared[i] != NULL) tarn__unref(prepared[i]);
+    for (; prepared != 0; prepared &= prepared - 1)
+        tarn__unref(call->in[tarn__first_bit(prepared)]);
     return status;
 }
 
@@ -136,6 +127,17 @@ static tarn_status run_segment(const tarn__pass *p, const tarn__call *call, cons
 {
     const tarn_status status = tarn__segment_backward(p, call, node);
     if (p->leaf_hooks) tarn__pass_note_hooks(p, node);
+    return status;
+}
+
+/* Those of the leaves whose gradients are complete with this node. */
+static tarn_status call_leaf_hooks(const tarn__call *call, const tarn__node *node, unsigned leaves)
+{
+    tarn_status status = TARN_OK;
+    for (unsigned rest = leaves; rest != 0 && status == TARN_OK; rest &= rest - 1) {
+        const int i = tarn__first_bit(rest);
+        status = tarn__pass_call_leaf_hooks(node->in[i], node, call->din[i], false);
+    }
     return status;
 }
 
@@ -148,23 +150,25 @@ static tarn_status run_node(const tarn__pass *p, tarn__node *node)
                         .out = node->out,
                         .aux = node->aux,
                         .dout = node->dout };
-    bool wanted = false;
+    unsigned leaves = 0;
+    bool any = false;
     tarn_status status = TARN_OK;
-    for (int i = 0; i < node->op->arity && status == TARN_OK; i++) {
+    for (unsigned rest = node->wanted; rest != 0 && status == TARN_OK; rest &= rest - 1) {
+        const int i = tarn__first_bit(rest);
         if (!tarn__gets_gradient(p, node, i)) continue;
         status = make_din(p, &call, node, i);
-        wanted = wanted || node->in[i]->layout.numel > 0;
+        any = any || node->in[i]->layout.numel > 0;
+        if (node->in[i]->node == NULL) leaves |= 1u << i;
     }
     if (node->segment != NULL && status == TARN_OK) status = run_segment(p, &call, node);
-    else if (status == TARN_OK && wanted) status = run_backward(&call, node);
-    for (int i = 0; i < node->op->arity && status == TARN_OK; i++)
-        if (call.din[i] != NULL && node->in[i]->node == NULL)
-            leaf_arrived(p, node->in[i], call.din[i]);
-    if (status == TARN_OK && p->tm->watch != 0) status = tarn__watch_backward(&call, node->in);
-    for (int i = 0; i < node->op->arity && status == TARN_OK; i++)
-        if (call.din[i] != NULL && node->in[i]->node == NULL)
-            status = tarn__pass_call_leaf_hooks(node->in[i], node, call.din[i], false);
-    return status;
+    else if (status == TARN_OK && any) status = run_backward(&call, node);
+    if (status != TARN_OK) return status;
+    for (unsigned rest = leaves; rest != 0; rest &= rest - 1) {
+        const int i = tarn__first_bit(rest);
+        leaf_arrived(p, node->in[i], call.din[i]);
+    }
+    if (p->tm->watch != 0) status = tarn__watch_backward(&call, node->in);
+    return status == TARN_OK && p->leaf_hooks ? call_leaf_hooks(&call, node, leaves) : status;
 }
 
 /* ---- the pass */
@@ -315,7 +319,7 @@ tarn_status tarn_backward_with(tarn_tensor *loss, const tarn_backward_options *o
     if (loss == NULL) return TARN_EARG;
     const tarn_phase phase = tarn__phase_auto(loss->manager, "backward");
     const tarn_status status = backward(loss, options != NULL ? options : &defaults);
-    (void)tarn_phase_end(phase);
+    tarn__phase_close(phase);
     return status;
 }
 

@@ -104,8 +104,7 @@ static void save_all(tarn__node *node)
     for (int i = 0; i < node->op->arity; i++) {
         if ((node->saved >> i & 1) != 0) continue;
         node->saved |= (uint8_t)(1u << i);
-        node->in[i]->saves++;
-        tarn__mark_saved(node->in[i]);
+        tarn__node_save(node, i);
     }
 }
 
@@ -113,7 +112,10 @@ static tarn_tensor *record(tarn_manager *tm, tarn__segment *s, tarn_tensor *cons
                            tarn_tensor *y)
 {
     tarn__call call = { .op = &operations[s->n - 1], .manager = tm, .out = y };
-    for (int i = 0; i < s->n; i++) call.in[i] = inputs[i];
+    for (int i = 0; i < s->n; i++) {
+        call.in[i] = inputs[i];
+        call.wanted |= (uint8_t)(inputs[i]->requires_grad << i);
+    }
     if (tm->recorder->record(&call) != TARN_OK) return NULL;
     y->node->segment = s;
     save_all(y->node);

@@ -206,7 +206,7 @@ tarn_status tarn_grad(tarn_list outputs, tarn_list inputs, tarn_tensor **gradien
     if (status != TARN_OK) return status;
     const tarn_phase phase = tarn__phase_auto(tm, "backward");
     status = run(&p, outputs, inputs, o);
-    (void)tarn_phase_end(phase);
+    tarn__phase_close(phase);
     tarn__tape_leave(tm, status);
     return status;
 }

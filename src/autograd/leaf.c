@@ -69,17 +69,23 @@ tarn_status tarn_stop_grad(tarn_tensor *t)
 
 bool tarn_requires_grad(const tarn_tensor *t) { return t != NULL && t->requires_grad; }
 
+tarn_tensor *tarn__gradient_new(const tarn_tensor *t, tarn_fill fill, uint32_t tag)
+{
+    tarn_tensor *gradient = tarn__tensor_begin(t->manager);
+    if (gradient == NULL) return NULL;
+    gradient->layout = t->layout;
+    const tarn_status status = t->is_view ? tarn__layout_pack(&gradient->layout) : TARN_OK;
+    if (status == TARN_OK) return tarn__tensor_complete(gradient, fill, tag);
+    tarn__tensor_cancel(gradient);
+    (void)tarn__fail(t->manager, status, "the gradient of an expanded tensor is too large");
+    return NULL;
+}
+
 tarn_tensor *tarn__leaf_grad(tarn_tensor *t)
 {
-    if (t->grad != NULL) return t->grad;
-    tarn__layout layout = t->layout;
-    const tarn_status status = tarn__layout_pack(&layout);
-    if (status != TARN_OK) {
-        (void)tarn__fail(t->manager, status, "the gradient of an expanded leaf is too large");
-        return NULL;
-    }
-    const uint32_t tag = tarn__tag_like(t, TARN_KIND_GRADIENT);
-    t->grad = tarn__own(tarn__tensor_new_tagged(t->manager, &layout, TARN_ZEROED, tag));
+    if (t->grad == NULL)
+        t->grad =
+            tarn__own(tarn__gradient_new(t, TARN_ZEROED, tarn__tag_like(t, TARN_KIND_GRADIENT)));
     return t->grad;
 }
 

@@ -2,6 +2,7 @@
  * pass.c - what every pass does before it runs: marks, checks, seeds. */
 #include "autograd/pass.h"
 
+#include "autograd/leaf.h"
 #include "core/assert.h"
 #include "ops/observe.h"
 
@@ -25,17 +26,17 @@ tarn_status tarn__pass_check_version(const tarn__pass *p, const tarn__node *node
 static tarn_status check_saved(const tarn__pass *p, const tarn__node *node)
 {
     tarn_status status = TARN_OK;
-    for (int i = 0; node->saved >> i != 0 && status == TARN_OK; i++) {
-        if ((node->saved >> i & 1) == 0) continue;
-        tarn__node_tensor(node, i)->storage->saved_in = p->id;
-        status = tarn__pass_check_version(p, node, i);
+    for (unsigned rest = node->saved; rest != 0 && status == TARN_OK; rest &= rest - 1) {
+        const int i = tarn__first_bit(rest);
+        tarn__storage *storage = tarn__node_tensor(node, i)->storage;
+        storage->saved_in = p->id;
+        if (storage->version != node->versions[i]) status = tarn__pass_check_version(p, node, i);
     }
     return status;
 }
 
-tarn_status tarn__pass_check_freed(const tarn__pass *p, const tarn_tensor *t)
+tarn_status tarn__pass_fail_freed(const tarn__pass *p, const tarn_tensor *t)
 {
-    if (t->node != NULL || !t->graph_freed) return TARN_OK;
     char text[TARN__DESCRIPTION_BYTES];
     return tarn__fail(t->manager, TARN_ESTATE,
                       "%s: the operations that computed tensor %s were released by an earlier "
@@ -66,10 +67,10 @@ static tarn_status mark_reached(tarn__pass *p, const tarn_tensor *t)
 static tarn_status mark_operands(tarn__pass *p, const tarn__node *node)
 {
     tarn_status status = TARN_OK;
-    for (int i = 0; node->wanted >> i != 0 && status == TARN_OK; i++) {
-        if ((node->wanted >> i & 1) == 0) continue;
-        status = tarn__pass_check_freed(p, node->in[i]);
-        if (status == TARN_OK) status = mark_reached(p, node->in[i]);
+    for (unsigned rest = node->wanted; rest != 0 && status == TARN_OK; rest &= rest - 1) {
+        const tarn_tensor *t = node->in[tarn__first_bit(rest)];
+        status = tarn__pass_check_freed(p, t);
+        if (status == TARN_OK) status = mark_reached(p, t);
     }
     return status;
 }
@@ -101,9 +102,10 @@ static tarn_status mark_runs(const tarn__pass *p)
 /* The pass may not write a gradient that it also reads. */
 static tarn_status check_leaves(tarn__pass *p, const tarn__node *node)
 {
-    for (int i = 0; node->wanted >> i != 0; i++) {
-        if (!tarn__gets_gradient(p, node, i) || node->in[i]->node != NULL) continue;
+    for (unsigned rest = node->wanted; rest != 0; rest &= rest - 1) {
+        const int i = tarn__first_bit(rest);
         const tarn_tensor *t = node->in[i];
+        if (t->node != NULL || !tarn__gets_gradient(p, node, i)) continue;
         p->leaf_hooks = p->leaf_hooks || t->hooks != NULL;
         if (!tarn__keeps_gradient(p, t)) continue;
         if (t->grad == NULL || t->grad->storage->saved_in != p->id) continue;
@@ -174,17 +176,15 @@ tarn_status tarn__pass_check_seed(const tarn__pass *p, const tarn_tensor *output
 
 tarn_tensor *tarn__pass_make_seed(const tarn_tensor *output, tarn_tensor *seed)
 {
-    tarn__layout layout = output->layout;
-    if (tarn__layout_pack(&layout) != TARN_OK) return NULL;
     const uint32_t tag = tarn__tag_like(output, TARN_KIND_GRADIENT);
-    tarn_tensor *t = tarn__tensor_new_tagged(output->manager, &layout, TARN_UNINITIALIZED, tag);
+    tarn_tensor *t = tarn__gradient_new(output, TARN_UNINITIALIZED, tag);
     if (t == NULL || output->manager->dry) return t;
     if (seed != NULL) {
         tarn__materialize(seed);
         tarn__copy_observed(t, seed);
         return t;
     }
-    if (layout.dtype == TARN_F64) *(double *)t->data = 1;
+    if (t->layout.dtype == TARN_F64) *(double *)t->data = 1;
     else *(float *)t->data = 1;
     tarn__observe_constant(t);
     return t;

@@ -76,7 +76,12 @@ void tarn__pass_note_hooks(const tarn__pass *p, const tarn__node *from);
 tarn_status tarn__pass_check_version(const tarn__pass *p, const tarn__node *node, int i);
 
 /* Whether t's operations are still on the tape, if it had any; the error is held otherwise. */
-tarn_status tarn__pass_check_freed(const tarn__pass *p, const tarn_tensor *t);
+TARN__COLD tarn_status tarn__pass_fail_freed(const tarn__pass *p, const tarn_tensor *t);
+static inline tarn_status tarn__pass_check_freed(const tarn__pass *p, const tarn_tensor *t)
+{
+    const bool freed = t->node == NULL && t->graph_freed;
+    return freed ? tarn__pass_fail_freed(p, t) : TARN_OK;
+}
 
 /* Checks one output and the seed given for it, or none: then it must have one element. */
 tarn_status tarn__pass_check_seed(const tarn__pass *p, const tarn_tensor *output,

@@ -9,8 +9,8 @@
 
 void tarn__node_unsave(tarn__node *node)
 {
-    for (int i = 0; node->saved >> i != 0; i++)
-        if ((node->saved >> i & 1) != 0) tarn__unsave(tarn__node_tensor(node, i));
+    for (unsigned rest = node->saved; rest != 0; rest &= rest - 1)
+        tarn__unsave(tarn__node_tensor(node, tarn__first_bit(rest)));
     node->saved = 0;
     if (node->aux != NULL) tarn__unref(node->aux);
     node->aux = NULL;
@@ -36,50 +36,50 @@ void tarn__node_free(tarn__tape *tape, tarn__node *node)
 
 /* ---- the recorder */
 
-/* Notes which operands want a gradient, and what those gradients will read. */
-static void note_wanted(tarn__node *node, const tarn__op *op, tarn_tensor *const *in)
+void tarn__node_save(tarn__node *node, int i)
 {
-    node->wanted = node->saved = 0;
+    tarn_tensor *t = tarn__node_tensor(node, i);
+    t->saves++;
+    tarn__mark_saved(t);
+}
+
+/* Refers to the operands, and saves what the wanted gradients will read. */
+static void take_operands(tarn__node *node, const tarn__call *call)
+{
+    const tarn__op *op = call->op;
+    unsigned uses = 0, present = TARN__USES_OUT;
     for (int i = 0; i < op->arity; i++) {
-        if (in[i] == NULL || !in[i]->requires_grad) continue;
-        node->wanted |= (uint8_t)(1u << i);
-        node->saved |= op->uses[i];
+        tarn_tensor *t = node->in[i] = call->in[i];
+        if (t == NULL) continue;
+        tarn__ref(t);
+        node->versions[i] = t->storage != NULL ? t->storage->version : 0;
+        present |= 1u << i;
+        if ((call->wanted >> i & 1) != 0) uses |= op->uses[i];
     }
+    for (int i = op->arity; i < TARN__MAX_OPERANDS; i++) node->in[i] = NULL;
+    node->versions[TARN__MAX_OPERANDS] = call->out->storage->version;
+    node->wanted = call->wanted;
+    node->saved = (uint8_t)(uses & present);
+    for (unsigned rest = node->saved; rest != 0; rest &= rest - 1)
+        tarn__node_save(node, tarn__first_bit(rest));
 }
 
 static tarn_status record(const tarn__call *call)
 {
-    const tarn__op *op = call->op;
-    tarn_tensor *const *in = call->in;
     tarn_tensor *out = call->out;
     tarn__tape *tape = call->manager->tape;
     tarn__node *node = tarn__slab_take(&tape->nodes);
     if (node == NULL) return tarn__fail_memory(call->manager, "tape", sizeof(*node));
-    node->op = op;
+    node->op = call->op;
     node->out = out;
     node->dout = NULL;
     node->segment = NULL;
     node->pass = 0;
-    note_wanted(node, op, in);
     if (call->attr != NULL) node->attr = *call->attr;
     node->aux = call->aux;
     if (node->aux != NULL) tarn__ref(node->aux);
-    for (int i = 0; i < TARN__MAX_OPERANDS; i++) {
-        node->in[i] = i < op->arity ? in[i] : NULL;
-        if (node->in[i] == NULL) {
-            node->saved &= (uint8_t) ~(1u << i);
-            continue;
-        }
-        tarn__ref(node->in[i]);
-        node->versions[i] = in[i]->storage != NULL ? in[i]->storage->version : 0;
-    }
     tarn__ref(out);
-    node->versions[TARN__MAX_OPERANDS] = out->storage->version;
-    for (int i = 0; node->saved >> i != 0; i++) {
-        if ((node->saved >> i & 1) == 0) continue;
-        tarn__node_tensor(node, i)->saves++;
-        tarn__mark_saved(tarn__node_tensor(node, i));
-    }
+    take_operands(node, call);
     node->tag = tarn__tag_like(out, TARN_KIND_GRADIENT);
     node->position = ++tape->position;
     node->prev = tape->last;

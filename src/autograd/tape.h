@@ -66,6 +66,12 @@ static inline tarn_tensor *tarn__node_tensor(const tarn__node *node, int i)
     return i < TARN__MAX_OPERANDS ? node->in[i] : node->out;
 }
 
+/* The number of the first bit of a set that is not empty: `rest &= rest - 1` takes it out. */
+static inline int tarn__first_bit(unsigned rest) { return __builtin_ctz(rest); }
+
+/* Saves what stands for bit i, which the node has noted. */
+void tarn__node_save(tarn__node *node, int i);
+
 /* Lets the saved elements go. The layouts stay. */
 void tarn__node_unsave(tarn__node *node);
 

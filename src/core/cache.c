@@ -77,6 +77,7 @@ void tarn__cache_flush(tarn__cache *cache, uint64_t mark)
         taken = take_older(cache, &cache->small[i], mark, taken);
     for (unsigned i = 0; i < TARN__LARGE_LISTS; i++)
         taken = take_older(cache, &cache->large[i], mark, taken);
+    if (taken == NULL) return;
     for (tarn__block *b = sort(taken), *next; b != NULL; b = next) {
         next = b->next;
         tarn__block_to_bucket(cache->pool, b);

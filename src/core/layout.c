@@ -31,20 +31,21 @@ tarn_status tarn__layout_pack(tarn__layout *layout)
 {
     /* The product of the sizes that are not zero must fit, even if the tensor is empty: strides are
      * made of it. */
-    int64_t span = 1, numel = 1;
-    for (int i = 0; i < layout->ndim; i++)
-        if (layout->dims[i] < 0) return TARN_ESHAPE;
+    int64_t span = 1;
+    bool fits = true, empty = false, negative = false;
     for (int i = layout->ndim - 1; i >= 0; i--) {
         const int64_t d = layout->dims[i];
         layout->strides[i] = span;
-        if (d != 0 && !tarn__i64_mul(span, d, &span)) return TARN_EOVERFLOW;
-        numel = d == 0 ? 0 : numel;
+        negative = negative || d < 0;
+        empty = empty || d == 0;
+        fits = tarn__i64_mul(span, d == 0 ? 1 : d, &span) && fits;
     }
     size_t bytes;
-    if (!tarn__size_mul((size_t)span, tarn__dtype_size(layout->dtype), &bytes) ||
+    if (negative) return TARN_ESHAPE;
+    if (!fits || !tarn__size_mul((size_t)span, tarn__dtype_size(layout->dtype), &bytes) ||
         bytes > PTRDIFF_MAX)
         return TARN_EOVERFLOW;
-    layout->numel = numel == 0 ? 0 : span;
+    layout->numel = empty ? 0 : span;
     layout->contiguous = true;
     return TARN_OK;
 }

@@ -143,14 +143,18 @@ struct tarn_manager {
     tarn_manager_stats stats;
 };
 
+/* For functions that a program without mistakes never calls: what leads to them stands apart from
+ * the path of an operation. */
+#define TARN__COLD __attribute__((cold))
+
 /* Holds an error, if none is held yet, and tells the callback; the text is printf's, without a
  * final newline. Returns code. */
-tarn_status tarn__fail(tarn_manager *tm, tarn_status code, const char *format, ...)
+TARN__COLD tarn_status tarn__fail(tarn_manager *tm, tarn_status code, const char *format, ...)
     TARN_PRINTF(3, 4);
 
 /* Holds TARN_ENOMEM with the pool's figures: "what: 400 bytes not to be had (in use ..., cached
  * ..., cap ...)". */
-tarn_status tarn__fail_memory(tarn_manager *tm, const char *what, size_t bytes);
+TARN__COLD tarn_status tarn__fail_memory(tarn_manager *tm, const char *what, size_t bytes);
 
 static inline bool tarn__recording(const tarn_manager *tm)
 {
@@ -195,6 +199,18 @@ static inline tarn__place tarn__enter_place(tarn_manager *tm, const char *operat
 
 static inline void tarn__leave_place(tarn_manager *tm, tarn__place before) { tm->place = before; }
 
+/* Tells the observer that the storage of t changes. */
+void tarn__tell_touched(const tarn_tensor *t);
+
+/* Marks the storage as changed; pending zeros are forgotten if `overwritten`, else written. */
+static inline void tarn__touch(tarn_tensor *t, bool overwritten)
+{
+    if (!overwritten) tarn__materialize(t);
+    t->storage->zero_pending = false;
+    t->storage->version++;
+    if (t->manager->observer != NULL) tarn__tell_touched(t);
+}
+
 /* The tag of what t's memory was made as, with another kind; 0 where nobody counts by tag. */
 uint32_t tarn__tag_like(const tarn_tensor *t, tarn_kind kind);
 
@@ -206,6 +222,10 @@ tarn_phase tarn__phase_open(tarn_manager *tm, const char *name);
 static inline tarn_phase tarn__phase_auto(tarn_manager *tm, const char *name)
 {
     return tm->measure_phases ? tarn__phase_open(tm, name) : (tarn_phase){ 0 };
+}
+static inline void tarn__phase_close(tarn_phase phase)
+{
+    if (phase.manager != NULL) (void)tarn_phase_end(phase);
 }
 
 /* One step of the manager, for its pool. */

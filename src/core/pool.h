@@ -316,7 +316,14 @@ static inline tarn__tag *tarn__tag_at(const tarn_pool *pool, uint32_t tag)
 uint32_t tarn__tag_intern(tarn_pool *pool, const char *path, const char *operation, tarn_kind kind);
 
 /* The tag of the same place with another kind. Takes the lock the first time. */
-uint32_t tarn__tag_of_kind(tarn_pool *pool, uint32_t tag, tarn_kind kind);
+uint32_t tarn__tag_find_kind(tarn_pool *pool, uint32_t tag, tarn_kind kind);
+static inline uint32_t tarn__tag_of_kind(tarn_pool *pool, uint32_t tag, tarn_kind kind)
+{
+    tarn__tag *from = tarn__tag_at(pool, tag);
+    if (from->kind == kind) return tag;
+    const uint32_t found = atomic_load_explicit(&from->of_kind[kind], memory_order_acquire);
+    return found != 0 ? found : tarn__tag_find_kind(pool, tag, kind);
+}
 
 bool tarn__tags_begin(tarn_pool *pool);
 void tarn__tags_end(tarn_pool *pool);

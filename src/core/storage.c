@@ -44,52 +44,53 @@ tarn__storage *tarn__storage_take(tarn_manager *tm)
 {
     tarn__storage *storage = tarn__slab_take(&tm->storages);
     if (storage == NULL) return NULL;
-    storage->refs = 0;
-    storage->version = 0;
+    storage->refs = storage->version = 0;
     storage->saved_in = 0;
     storage->recorded = tm->recording;
     storage->zero_pending = storage->borrowed = storage->read_only = false;
     return storage;
 }
 
-/* Measured, for options.time_calls. */
-static tarn_status acquire_timed(tarn_manager *tm, size_t bytes, uint32_t tag, tarn__block **out)
+static tarn__storage *fill_storage(tarn_manager *tm, tarn__storage *storage, tarn__block *block,
+                                   size_t bytes)
 {
-    const uint64_t begin = tarn__clock_ns();
-    const tarn_status status = tarn__cache_acquire(tm->cache, bytes, tag, out);
-    tm->acquire_ns += tarn__clock_ns() - begin;
-    return status;
+    storage->block = block;
+    storage->data = tarn__block_data(tm->pool, block);
+    storage->bytes = bytes;
+    if (tm->dry) tarn__allow_defined(storage->data, bytes); /* which reads as zero, never written */
+    return storage;
 }
 
-static void release_block(tarn_manager *tm, tarn__block *block)
+/* With whatever is seldom wanted: more records, blocks that the cache does not have, and the time
+ * that it takes, for options.time_calls. */
+static tarn__storage *new_slowly(tarn_manager *tm, size_t bytes, uint32_t tag)
 {
-    if (tarn__cache_release(tm->cache, block) == TARN_OK) return;
-    (void)tarn__fail(tm, TARN_ECORRUPT, "memory was written outside a tensor: %s",
-                     tm->pool->last_mistake);
-}
-
-static void release_timed(tarn_manager *tm, tarn__block *block)
-{
-    const uint64_t begin = tarn__clock_ns();
-    release_block(tm, block);
-    tm->release_ns += tarn__clock_ns() - begin;
+    tarn__block *block;
+    tarn__storage *storage = tarn__storage_take(tm);
+    if (storage == NULL) return NULL;
+    const uint64_t begin = tm->time_calls ? tarn__clock_ns() : 0;
+    const tarn_status status = tarn__cache_acquire(tm->cache, bytes, tag, &block);
+    if (tm->time_calls) tm->acquire_ns += tarn__clock_ns() - begin;
+    if (status == TARN_OK) return fill_storage(tm, storage, block, bytes);
+    tarn__slab_give(&tm->storages, storage);
+    return NULL;
 }
 
 tarn__storage *tarn__storage_new(tarn_manager *tm, size_t bytes, uint32_t tag)
 {
-    tarn__storage *storage = tarn__storage_take(tm);
-    if (storage == NULL) return NULL;
-    const tarn_status status = tm->time_calls
-                                   ? acquire_timed(tm, bytes, tag, &storage->block)
-                                   : tarn__cache_acquire(tm->cache, bytes, tag, &storage->block);
-    if (status != TARN_OK) {
-        tarn__slab_give(&tm->storages, storage);
-        return NULL;
-    }
-    storage->data = tarn__block_data(tm->pool, storage->block);
-    if (tm->dry) tarn__allow_defined(storage->data, bytes); /* which reads as zero, never written */
-    storage->bytes = bytes;
-    return storage;
+    if (tm->storages.free == NULL || tm->time_calls) return new_slowly(tm, bytes, tag);
+    tarn__block *block = tarn__cache_quick_acquire(tm->cache, bytes, tag);
+    if (block == NULL) return new_slowly(tm, bytes, tag);
+    return fill_storage(tm, tarn__storage_take(tm), block, bytes);
+}
+
+static void release_slowly(tarn_manager *tm, tarn__block *block)
+{
+    const uint64_t begin = tm->time_calls ? tarn__clock_ns() : 0;
+    if (tarn__cache_release(tm->cache, block) != TARN_OK)
+        (void)tarn__fail(tm, TARN_ECORRUPT, "memory was written outside a tensor: %s",
+                         tm->pool->last_mistake);
+    if (tm->time_calls) tm->release_ns += tarn__clock_ns() - begin;
 }
 
 void tarn__storage_adopted(tarn_manager *tm, size_t bytes)
@@ -118,12 +119,9 @@ static void let_adopted_go(tarn_manager *tm, const tarn__storage *storage)
 void tarn__storage_unref(tarn_manager *tm, tarn__storage *storage)
 {
     if (--storage->refs > 0) return;
-    if (storage->block == NULL) {
-        let_adopted_go(tm, storage);
-    } else if (tm->time_calls) {
-        release_timed(tm, storage->block);
-    } else {
-        release_block(tm, storage->block);
-    }
+    tarn__block *block = storage->block;
+    if (block == NULL) let_adopted_go(tm, storage);
     tarn__slab_give(&tm->storages, storage);
+    if (block == NULL) return;
+    if (tm->time_calls || !tarn__cache_quick_release(tm->cache, block)) release_slowly(tm, block);
 }

@@ -62,13 +62,10 @@ uint32_t tarn__tag_intern(tarn_pool *pool, const char *path, const char *operati
     return tag;
 }
 
-uint32_t tarn__tag_of_kind(tarn_pool *pool, uint32_t tag, tarn_kind kind)
+uint32_t tarn__tag_find_kind(tarn_pool *pool, uint32_t tag, tarn_kind kind)
 {
     tarn__tag *from = tarn__tag_at(pool, tag);
-    if (from->kind == kind) return tag;
-    uint32_t found = atomic_load_explicit(&from->of_kind[kind], memory_order_acquire);
-    if (found != 0) return found;
-    found = tarn__tag_intern(pool, from->path, from->operation, kind);
+    const uint32_t found = tarn__tag_intern(pool, from->path, from->operation, kind);
     atomic_store_explicit(&from->of_kind[kind], found, memory_order_release);
     return found;
 }

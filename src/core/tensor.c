@@ -27,22 +27,21 @@ tarn_tensor *tarn__tensor_begin(tarn_manager *tm)
 void tarn__tensor_cancel(tarn_tensor *t) { tarn__slab_give(&t->manager->tensors, t); }
 
 /* Sets everything but manager and layout. */
-static tarn_tensor *complete(tarn_tensor *t, tarn__storage *storage, void *data)
+static inline tarn_tensor *complete(tarn_tensor *t, tarn__storage *storage, void *data)
 {
     t->data = data;
     t->storage = storage;
     t->refs = 1;
-    t->retains = t->saves = t->scope = 0;
+    t->retains = t->saves = t->scope = t->target = 0;
     t->owner = TARN__OWNER_NONE;
     t->ended_by = TARN__ALIVE;
     t->is_view = t->kept = t->requires_grad = t->graph_freed = t->frozen = false;
     t->grad_state = TARN__GRAD_EMPTY;
-    t->prev = t->next = NULL;
     t->node = NULL;
-    t->target = 0;
     t->grad = NULL;
     t->hooks = NULL;
     t->name = NULL;
+    t->prev = t->next = NULL;
     t->sequence = ++t->manager->sequence;
     storage->refs++;
     return t;
@@ -164,11 +163,10 @@ static void let_storage_go(tarn_tensor *t)
     t->data = NULL;
 }
 
-void tarn__unref(tarn_tensor *t)
+void tarn__unref_last(tarn_tensor *t)
 {
-    TARN_ASSERT(t->refs > 0);
-    if (--t->refs > 0) {
-        if (t->refs == 1 && t->node != NULL) t->manager->recorder->orphan(t);
+    if (t->refs > 0) {
+        t->manager->recorder->orphan(t);
         return;
     }
     TARN_ASSERT(t->saves == 0 && t->retains == 0);
@@ -224,13 +222,7 @@ void tarn__make_zero(tarn_tensor *t)
     t->storage->version++;
 }
 
-void tarn__touch(tarn_tensor *t, bool overwritten)
-{
-    if (!overwritten) tarn__materialize(t);
-    t->storage->zero_pending = false;
-    t->storage->version++;
-    if (t->manager->observer != NULL) t->manager->observer->touch(t->manager, t);
-}
+void tarn__tell_touched(const tarn_tensor *t) { t->manager->observer->touch(t->manager, t); }
 
 bool tarn__readable(const tarn_tensor *t, const char *reader)
 {

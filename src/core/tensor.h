@@ -12,14 +12,16 @@
 
 #include <tarn/tensor.h>
 
+#include "core/assert.h"
+
 /* Where the elements are: sizes and strides in elements. */
 typedef struct tarn__layout {
-    int64_t dims[TARN_MAX_DIMS];
-    int64_t strides[TARN_MAX_DIMS];
     int64_t numel;
     uint8_t ndim;
     uint8_t dtype;   /* a tarn_dtype */
     bool contiguous; /* no gaps, last axis fastest (true of every empty tensor) */
+    int64_t dims[TARN_MAX_DIMS];
+    int64_t strides[TARN_MAX_DIMS];
 } tarn__layout;
 
 typedef struct tarn__storage {
@@ -70,14 +72,16 @@ typedef struct tarn__hook {
     const struct tarn__node *last_use; /* of a leaf: the last node of the running pass that adds */
 } tarn__hook;
 
+/* What every operation touches comes first, in as few lines of 64 bytes as can be; what is zero at
+ * first lies together. */
 struct tarn_tensor {
     void *data;             /* first element; NULL once the storage was let go */
     tarn__storage *storage; /* shared; NULL once let go */
     tarn_manager *manager;
-    tarn__layout layout;
 
     uint32_t refs, retains, saves;
     uint32_t scope;   /* depth of the owning scope, while owner is TARN__OWNER_SCOPE */
+    uint32_t target;  /* in a pass that is asked for this tensor's gradient: its number from 1 */
     uint8_t owner;    /* a tarn__owner */
     uint8_t ended_by; /* a tarn__ended_by */
     bool is_view;
@@ -85,16 +89,16 @@ struct tarn_tensor {
     bool requires_grad;
     bool graph_freed;   /* the operation that made it has left the tape */
     uint8_t grad_state; /* a tarn__grad_state, of a leaf */
-    uint32_t target;    /* in a pass that is asked for this tensor's gradient: its number from 1 */
+    bool frozen;        /* may be read from every thread: nothing here changes any more */
 
-    tarn_tensor *prev, *next; /* in the list of its scope, or of retained handles */
     struct tarn__node
         *node;         /* the recorded operation that made it; NULL for leaves and constants */
     tarn_tensor *grad; /* of a leaf: owned, or NULL until the first backward */
     tarn__hook *hooks; /* owned */
     char *name;        /* owned: a record of 64 bytes, or NULL */
-    uint64_t sequence; /* the manager's handles made up to this one */
-    bool frozen;       /* may be read from every thread: nothing here changes any more */
+    tarn_tensor *prev, *next; /* in the list of its scope, or of retained handles */
+    uint64_t sequence;        /* the manager's handles made up to this one */
+    tarn__layout layout;
 };
 
 /* Completes a layout whose dtype, ndim and dims are set: contiguous strides, element count.
@@ -180,7 +184,15 @@ tarn_tensor *tarn__adopt(tarn_tensor *t);
 tarn_tensor *tarn__own(tarn_tensor *t);
 
 static inline void tarn__ref(tarn_tensor *t) { t->refs++; }
-void tarn__unref(tarn_tensor *t);
+/* Drops a reference. To whoever drops the last but one of a recorded result, or the last, more
+ * happens. */
+void tarn__unref_last(tarn_tensor *t);
+static inline void tarn__unref(tarn_tensor *t)
+{
+    TARN_ASSERT(t->refs > 0);
+    const uint32_t refs = --t->refs;
+    if (refs == 0 || (refs == 1 && t->node != NULL)) tarn__unref_last(t);
+}
 
 /* Ends the life of a handle for its users: removes it from its scope, lets the storage go once
  * nothing saved it, and drops the owner's reference. */
@@ -205,9 +217,6 @@ static inline void tarn__materialize(tarn_tensor *t)
 
 /* Lets the storage read as zeros from now on, without writing them yet. */
 void tarn__make_zero(tarn_tensor *t);
-
-/* Marks the storage as changed; pending zeros are forgotten if `overwritten`, else written. */
-void tarn__touch(tarn_tensor *t, bool overwritten);
 
 /* True if t may be read; else the error is held (TARN_ESTALE, naming `reader`). */
 bool tarn__readable(const tarn_tensor *t, const char *reader);

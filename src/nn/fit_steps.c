@@ -172,7 +172,7 @@ bool tarn__fit_validate(tarn__fit *f)
     tarn_loader_rewind(f->o.validation);
     while (good && tarn_loader_next(f->o.validation, &x, &y)) good = validate_batch(f, x, y, &mean);
     tarn__fit_set_modes(f, f->modes);
-    (void)tarn_phase_end(phase);
+    tarn__phase_close(phase);
     if (!good || !tarn_ok(f->tm)) return false;
     f->now.validation_loss = mean.loss / mean.rows;
     f->now.validation_metric = mean.metric / mean.rows;

@@ -12,7 +12,7 @@ tarn__outside tarn__enter_layer(tarn_manager *tm, const tarn_module *layer)
 
 void tarn__leave_layer(tarn_manager *tm, tarn__outside before)
 {
-    (void)tarn_phase_end(before.phase);
+    tarn__phase_close(before.phase);
     tm->label = before.label;
     tm->place.path = before.path;
 }

@@ -260,7 +260,7 @@ tarn_status tarn_lbfgs_step(tarn_optimizer *optimizer, tarn_closure closure, voi
     optimizer->busy = true;
     const bool done = minimise(&r, &found);
     optimizer->busy = false;
-    (void)tarn_phase_end(phase);
+    tarn__phase_close(phase);
     if (!done) return tarn_error_code(tm);
     optimizer->steps++;
     tarn__manager_step(tm);

@@ -172,6 +172,6 @@ bool tarn_loader_next(tarn_loader *loader, tarn_tensor **input, tarn_tensor **ta
     tarn__observe_refusal(loader->object.manager, "it takes a batch from a loader");
     const tarn_phase phase = tarn__phase_auto(loader->object.manager, "data");
     const bool found = next_batch(loader, input, target);
-    (void)tarn_phase_end(phase);
+    tarn__phase_close(phase);
     return found;
 }

@@ -266,7 +266,7 @@ tarn_status tarn_optimizer_step(tarn_optimizer *optimizer)
     }
     optimizer->steps++;
     tarn__observe_action_end(tm);
-    (void)tarn_phase_end(phase);
+    tarn__phase_close(phase);
     tarn__manager_step(tm);
     return TARN_OK;
 }

@@ -172,24 +172,15 @@ static tarn_status take_aux(tarn__call *call)
 
 /* Gives the output, whose layout is complete, its memory and runs the forward kernel. On failure
  * the output has ended. */
-static tarn_tensor *run(tarn__call *call, tarn_tensor *out, bool recorded)
+static void run(tarn__call *call, tarn_tensor *out, bool recorded)
 {
     const tarn__op *op = call->op;
-    tarn_tensor *given[TARN__MAX_OPERANDS];
     tarn_status status = TARN_OK;
     TARN_ASSERT(call->in[0] != NULL); /* the first operand is never optional */
     const int type = call->in[0]->layout.dtype == TARN_F64;
-    for (int i = 0; i < op->arity; i++) {
-        given[i] = call->in[i];
-        if (given[i] == NULL) continue;
-        call->in[i] = status == TARN_OK ? tarn__prepare_operand(op, given[i]) : NULL;
-        if (call->in[i] == NULL) status = TARN_ENOMEM;
-    }
-    if (status == TARN_OK)
-        call->out = tarn__tensor_complete(out, TARN_UNINITIALIZED, tarn__tag_here(call->manager));
-    else tarn__tensor_cancel(out);
-    if (call->out == NULL) status = TARN_ENOMEM;
-    if (status == TARN_OK && recorded && op->aux != NULL) status = take_aux(call);
+    call->out = tarn__tensor_complete(out, TARN_UNINITIALIZED, tarn__tag_here(call->manager));
+    if (call->out == NULL) return;
+    if (recorded && op->aux != NULL) status = take_aux(call);
     if (status == TARN_OK && op->scratch != NULL) status = tarn__take_scratch(call);
     if (status == TARN_OK && call->out->layout.numel > 0 && !call->manager->dry) {
         const tarn__kernel kernel = op->forward[tarn__simd()][type];
@@ -198,15 +189,29 @@ static tarn_tensor *run(tarn__call *call, tarn_tensor *out, bool recorded)
     }
     if (call->scratch != NULL) tarn__unref(call->scratch);
     call->scratch = NULL;
-    for (int i = 0; i < op->arity; i++) {
+    if (status == TARN_OK) return;
+    tarn__unref(call->out);
+    call->out = NULL;
+}
+
+/* The same with operands that the operation may want otherwise. */
+static void run_prepared(tarn__call *call, tarn_tensor *out, bool recorded)
+{
+    const int arity = call->op->arity;
+    tarn_tensor *given[TARN__MAX_OPERANDS];
+    bool ready = true;
+    for (int i = 0; i < arity; i++) {
+        given[i] = call->in[i];
+        if (given[i] == NULL) continue;
+        call->in[i] = ready ? tarn__prepare_operand(call->op, given[i]) : NULL;
+        ready = call->in[i] != NULL;
+    }
+    if (ready) run(call, out, recorded);
+    else tarn__tensor_cancel(out);
+    for (int i = 0; i < arity; i++) {
         if (call->in[i] != NULL) tarn__unref(call->in[i]);
         call->in[i] = given[i];
     }
-    if (status != TARN_OK && call->out != NULL) {
-        tarn__unref(call->out);
-        call->out = NULL;
-    }
-    return call->out;
 }
 
 /* ---- record */
@@ -214,17 +219,14 @@ static tarn_tensor *run(tarn__call *call, tarn_tensor *out, bool recorded)
 bool tarn__call_wants_record(const tarn__call *call, uint8_t dtype)
 {
     const tarn__op *op = call->op;
-    if (!tarn__recording(call->manager) || !is_float(dtype)) return false;
-    if (op->stops_gradient || (!op->is_view && op->backward[0][0] == NULL)) return false;
-    for (int i = 0; i < op->arity; i++)
-        if (call->in[i] != NULL && call->in[i]->requires_grad) return true;
-    return false;
+    if (call->wanted == 0 || !tarn__recording(call->manager) || !is_float(dtype)) return false;
+    return !op->stops_gradient && (op->is_view || op->backward[0][0] != NULL);
 }
 
 static tarn_tensor *run_call(tarn__call *call)
 {
     int64_t offset = 0;
-    if (tarn__call_check(call) != TARN_OK) return NULL;
+    if (!call->plain && tarn__call_check(call) != TARN_OK) return NULL;
     tarn_tensor *out = tarn__tensor_begin(call->manager);
     if (out == NULL) return NULL;
     tarn_status status = call->op->infer(call, &out->layout, &offset);
@@ -239,7 +241,7 @@ static tarn_tensor *run_call(tarn__call *call)
     }
     const bool recorded = tarn__call_wants_record(call, out->layout.dtype);
     if (call->op->is_view) call->out = tarn__tensor_complete_view(out, call->in[0], offset);
-    else (void)run(call, out, recorded);
+    else (call->plain ? run : run_prepared)(call, out, recorded);
     if (call->out != NULL && call->manager->watch != 0 && tarn__watch_forward(call) != TARN_OK) {
         tarn__unref(call->out);
         call->out = NULL;
@@ -252,6 +254,53 @@ static tarn_tensor *run_call(tarn__call *call)
     return tarn__adopt(call->out);
 }
 
+/* ---- operands */
+
+/* Takes the operands over, if they are what operations usually get: of one manager, alive, of one
+ * float type, and plain. Then nothing of them needs to be checked or prepared. */
+static bool take_plain(tarn__call *call, tarn_tensor *const *in)
+{
+    const tarn__op *op = call->op;
+    if (in[0] == NULL || !is_float(in[0]->layout.dtype)) return false;
+    for (int i = 0; i < op->arity; i++) {
+        tarn_tensor *t = in[i];
+        if (t == NULL && (op->optional >> i & 1) != 0) continue;
+        if (t == NULL || t->manager != call->manager || t->ended_by != TARN__ALIVE) return false;
+        if (t->layout.dtype != in[0]->layout.dtype && (op->any_dtype >> i & 1) == 0) return false;
+        if (!tarn__is_plain(t)) return false;
+        call->in[i] = t;
+        call->wanted |= (uint8_t)(t->requires_grad << i);
+    }
+    return true;
+}
+
+/* Takes any operands over. Frozen ones of other managers get handles here, which stand in borrowed
+ * and are the caller's to unref. False with the error held. */
+static bool take_any(tarn__call *call, tarn_tensor *const *in, tarn_tensor **borrowed)
+{
+    bool ready = true;
+    call->wanted = 0;
+    for (int i = 0; i < call->op->arity; i++) {
+        call->in[i] = in[i];
+        if (in[i] == NULL) continue;
+        if (in[i]->frozen && in[i]->manager != call->manager)
+            call->in[i] = borrowed[i] = tarn__tensor_borrow(call->manager, in[i]);
+        if (call->in[i] == NULL) ready = false;
+        else call->wanted |= (uint8_t)(call->in[i]->requires_grad << i);
+    }
+    return ready;
+}
+
+static tarn_tensor *run_any(tarn__call *call, tarn_tensor *const *in,
+                            tarn_tensor *(*run_it)(tarn__call *call))
+{
+    tarn_tensor *borrowed[TARN__MAX_OPERANDS] = { NULL };
+    tarn_tensor *out = take_any(call, in, borrowed) ? run_it(call) : NULL;
+    for (int i = 0; i < TARN__MAX_OPERANDS; i++)
+        if (borrowed[i] != NULL) tarn__unref(borrowed[i]);
+    return out;
+}
+
 tarn_tensor *tarn__apply_by(const tarn__op *op, tarn_tensor *const *in, const tarn__attr *attr,
                             tarn_tensor *(*run_it)(tarn__call *call))
 {
@@ -259,23 +308,11 @@ tarn_tensor *tarn__apply_by(const tarn__op *op, tarn_tensor *const *in, const ta
     tarn_manager *tm = manager_of(op, in);
     if (tm == NULL) return NULL;
     tarn__call call = { .op = op, .manager = tm, .attr = attr };
-    tarn_tensor *borrowed[TARN__MAX_OPERANDS];
-    int n_borrowed = 0;
-    tarn_tensor *out = NULL;
-
     const char *label = tm->label;
     if (label == NULL) tm->label = op->name;
     const tarn__place before = tarn__enter_place(tm, op->name, TARN_KIND_ACTIVATION);
-    bool ready = true;
-    for (int i = 0; i < op->arity; i++) {
-        call.in[i] = in[i];
-        if (in[i] == NULL || !in[i]->frozen || in[i]->manager == tm) continue;
-        call.in[i] = tarn__tensor_borrow(tm, in[i]);
-        if (call.in[i] != NULL) borrowed[n_borrowed++] = call.in[i];
-        else ready = false;
-    }
-    if (ready) out = run_it(&call);
-    while (n_borrowed > 0) tarn__unref(borrowed[--n_borrowed]);
+    call.plain = take_plain(&call, in);
+    tarn_tensor *out = call.plain ? run_it(&call) : run_any(&call, in, run_it);
     tarn__leave_place(tm, before);
     tm->label = label;
     return out;

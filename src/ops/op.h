@@ -54,6 +54,8 @@ typedef struct tarn__call {
     tarn_manager *manager;
     const tarn__attr *attr;
     tarn_tensor *in[TARN__MAX_OPERANDS]; /* NULL: an optional operand that is absent */
+    bool plain;                          /* all of them are tarn__is_plain, and fit each other */
+    uint8_t wanted;                      /* forward: bit i: operand i requires a gradient */
     tarn_tensor *out;
     tarn_tensor *aux;     /* what forward leaves for backward, where the operation declares it; in
                              forward NULL if the operation is not recorded */
@@ -132,8 +134,8 @@ typedef struct tarn__op {
 #define TARN__ANY(name) TARN__ALL_LEVELS({ name, name })
 
 /* Holds an error that begins with the layer's or operation's name; returns code. */
-tarn_status tarn__call_fail(const tarn__call *call, tarn_status code, const char *format, ...)
-    TARN_PRINTF(3, 4);
+TARN__COLD tarn_status tarn__call_fail(const tarn__call *call, tarn_status code, const char *format,
+                                       ...) TARN_PRINTF(3, 4);
 
 /* The one path of an operation: validate > infer shape > allocate > run > record. `in` has
  * op->arity operands; attr may be NULL and is copied where it is kept. */
@@ -146,6 +148,12 @@ tarn_tensor *tarn__apply2(const tarn__op *op, tarn_tensor *a, tarn_tensor *b,
  * with nothing changed, where a gradient would come out wrong. */
 tarn_tensor *tarn__apply_in_place(const tarn__op *op, tarn_tensor *const *in,
                                   const tarn__attr *attr);
+
+/* Whether every operation can read t as it is. */
+static inline bool tarn__is_plain(const tarn_tensor *t)
+{
+    return t->layout.contiguous && !t->storage->zero_pending;
+}
 
 /* The operand as the operation wants it: t itself, with another reference, or a contiguous copy
  * (NULL with the error held). Used for forward and for backward alike. */
