@@ -21,7 +21,8 @@ typedef enum tarn_blas_kernels {
 
 typedef struct tarn_runtime_options {
     tarn_blas_kernels kernels;
-    int threads; /* BLAS threads, for the whole process; 0 leaves them as they are */
+    int threads; /* of products and of work on large tensors, for the whole process, as
+                    tarn_runtime_set_threads sets them; 0 leaves them as they are */
 } tarn_runtime_options;
 
 /* What happened to the kernels of BLAS, and why. */
@@ -48,7 +49,8 @@ typedef struct tarn_runtime_info {
                                    it knows none better than OpenBLAS's own choice */
     tarn_blas_state blas_state; /* what happened to the kernels */
     const char *blas_reason;    /* blas_state in words */
-    int blas_threads;           /* threads a product may use; 0 if this BLAS does not tell */
+    int threads;                /* that tarn may use, the caller included */
+    int blas_threads;           /* that BLAS may use; 0 if this BLAS does not tell */
     int processors;             /* online processors */
     const char *simd;           /* the widest vectors that processor and system support:
                                    "avx512", "avx2", "avx", "sse2", "neon" or "scalar" */
@@ -74,11 +76,17 @@ TARN_API tarn_status tarn_runtime_init(const tarn_runtime_options *options);
 /* What the process runs on, now. */
 TARN_API tarn_runtime_info tarn_runtime_get_info(void);
 
-/* Sets the number of threads of BLAS for the whole process, this program's other users of BLAS
- * included. OpenBLAS cuts n to the most it was built for. No product may be under way in another
- * thread.
+/* Sets the number of threads, the caller included, that products and work on large tensors may use:
+ * tarn's own and those of BLAS, for the whole process, this program's other users of BLAS included.
+ * Without it tarn uses as many as BLAS would (all processors, or what OPENBLAS_NUM_THREADS says).
+ * Results do not depend on their number, but for those of BLAS, which computes matrix-vector
+ * products, and all products where the processor has no AVX2. tarn's threads start with the first
+ * work that is worth it and sleep between steps; while they work for one thread of the program,
+ * others work alone. OpenBLAS cuts n to the most it was built for. No product may be under way in
+ * another thread.
  *
- * Fails: TARN_EARG if n < 1; TARN_EUNSUPPORTED if this BLAS has no such setting. */
+ * Fails: TARN_EARG if n < 1; TARN_EUNSUPPORTED if this BLAS has no such setting: tarn's own is then
+ * set all the same. */
 TARN_API tarn_status tarn_runtime_set_threads(int n);
 
 TARN_END_DECLS

@@ -23,6 +23,7 @@
 
 #include "core/cpu.h"
 #include "core/simd.h"
+#include "core/threads.h"
 
 /* What can come of readying BLAS: X(outcome, state, reason). */
 #define OUTCOME_LIST(X)                                                                           \
@@ -220,6 +221,7 @@ tarn_status tarn_runtime_init(const tarn_runtime_options *options)
 
     lock();
     runtime.outcome = ready_kernels(options->kernels, true);
+    if (options->threads > 0) tarn__set_threads(options->threads);
     if (options->threads > 0 && !tarn__blas_set_threads(options->threads))
         status = TARN_EUNSUPPORTED;
     atomic_store(&readied, true);
@@ -255,6 +257,7 @@ tarn_runtime_info tarn_runtime_get_info(void)
         .best_core = list_candidates(cpu, candidates) > 0 ? candidates[0] : NULL,
         .blas_state = text->state,
         .blas_reason = text->reason[runtime.variable_unknown],
+        .threads = tarn__threads(),
         .blas_threads = tarn__blas_get_threads(),
         .processors = (int)sysconf(_SC_NPROCESSORS_ONLN),
         .simd = tarn__cpu_simd(cpu),
@@ -268,6 +271,7 @@ tarn_status tarn_runtime_set_threads(int n)
 {
     bool set;
     if (n < 1) return TARN_EARG;
+    tarn__set_threads(n);
     lock();
     set = tarn__blas_set_threads(n);
     unlock();

@@ -8,6 +8,7 @@
 #include "core/assert.h"
 #include "core/observer.h"
 #include "core/size.h"
+#include "core/threads.h"
 #include "nn/pattern.h"
 
 /* ---- making and ending */
@@ -207,6 +208,40 @@ static void begin_step(tarn_optimizer *o)
     }
 }
 
+/* The pass of one kernel over one parameter, which threads share. */
+typedef struct shared_update {
+    const tarn__update *all;
+    void (*kernel)(const tarn__update *u);
+    size_t size; /* bytes of an element */
+    int n_states;
+} shared_update;
+
+static void update_part(void *context, int part, int parts)
+{
+    const shared_update *s = context;
+    tarn__update u = *s->all;
+    const int64_t first = tarn__part_begin((int64_t)u.n, 64, part, parts);
+    const int64_t end = tarn__part_begin((int64_t)u.n, 64, part + 1, parts);
+    const size_t skipped = (size_t)first * s->size;
+    u.n = (size_t)(end - first);
+    u.w = (char *)u.w + skipped;
+    u.g = (const char *)u.g + skipped;
+    for (int j = 0; j < s->n_states; j++) u.state[j] = (char *)u.state[j] + skipped;
+    s->kernel(&u);
+}
+
+static void share_update(const tarn__optimizer_kind *kind, tarn_dtype dtype, const tarn__update *u)
+{
+    shared_update s = { .all = u,
+                        .kernel = kind->update[tarn__simd()][dtype == TARN_F64],
+                        .size = tarn_dtype_size(dtype),
+                        .n_states = kind->n_states };
+    const size_t bytes = u->n * s.size * (size_t)(2 + kind->n_states);
+    const int parts = tarn__parts_for((int64_t)bytes);
+    if (parts == 1) s.kernel(u);
+    else tarn__parallel(update_part, &s, parts);
+}
+
 /* One pass over a parameter. Parameters that were skipped now and then have made fewer steps than
  * others; coefficients are computed anew where the number changes, which is once in the usual case.
  */
@@ -227,7 +262,7 @@ static void update(tarn__group *group, tarn__slot *s)
         tarn__touch(s->state[j], false);
         u.state[j] = s->state[j]->data;
     }
-    if (!w->manager->dry) kind->update[tarn__simd()][w->layout.dtype == TARN_F64](&u);
+    if (!w->manager->dry) share_update(kind, (tarn_dtype)w->layout.dtype, &u);
     w->grad_state = TARN__GRAD_CONSUMED;
 }
 
