@@ -36,6 +36,7 @@
 #include "tarn/module.h"
 #include "tarn/ops.h"
 #include "tarn/optim.h"
+#include "tarn/plan.h"
 #include "tarn/pool.h"
 #include "tarn/runtime.h"
 #include "tarn/schedule.h"

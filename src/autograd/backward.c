@@ -87,6 +87,7 @@ static tarn_status view_backward(const tarn__call *call)
         tarn__make_zero(din);
         tarn__materialize(din);
     }
+    view.sequence = UINT64_MAX; /* no handle that anyone may refer to */
     view.data = (unsigned char *)din->data +
                 (size_t)offset * tarn_dtype_size((tarn_dtype)din->layout.dtype);
     tarn__add_observed(&view, call->dout);

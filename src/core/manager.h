@@ -111,7 +111,8 @@ struct tarn_manager {
 
     const struct tarn__observer *observer; /* of core/observer.h: NULL while nobody records */
     void *observed;                        /* the observer's own */
-    uint64_t recording; /* what the storages made now are marked with; 0: nobody records */
+    uint64_t recording;      /* what the storages made now are marked with; 0: nobody records */
+    uint64_t last_recording; /* the last such mark; the low 32 bits of marks are 0 */
 
     uint64_t seed;
     uint64_t n_modules; /* root modules made so far: each tree's creation number */

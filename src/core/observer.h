@@ -28,17 +28,19 @@ typedef struct tarn__action {
 
 typedef tarn_status (*tarn__call_function)(const struct tarn__call *call);
 
-struct tarn__observer {
+typedef struct tarn__observer {
     /* The kernel has run. */
     void (*call)(tarn_manager *tm, tarn__call_function kernel, const struct tarn__call *call);
     /* All elements of the new tensor t were given values that depend on no memory. */
-    void (*constant)(tarn_manager *tm, const tarn_tensor *t);
+    void (*constant)(tarn_manager *tm, tarn_tensor *t);
     /* Pending zeros of t's storage are written. */
     void (*zero)(tarn_manager *tm, const tarn_tensor *t);
+    /* The storage of t reads as zeros from now on. */
+    void (*empty)(tarn_manager *tm, const tarn_tensor *t);
     /* The storage of t changes, or has just changed. */
-    void (*touch)(tarn_manager *tm, const tarn_tensor *t);
+    void (*touch)(tarn_manager *tm, tarn_tensor *t);
     /* A view of t is made. */
-    void (*view)(tarn_manager *tm, const tarn_tensor *t);
+    void (*view)(tarn_manager *tm, tarn_tensor *t);
     /* The gradient of a leaf is complete in memory (or empty) from now on. */
     void (*leaf)(tarn_manager *tm, tarn_tensor *t, bool arrived);
     /* A backward pass begins or ends. */
@@ -52,14 +54,14 @@ struct tarn__observer {
     void (*refuse)(tarn_manager *tm, const char *what);
     /* The same, if t was there before the recording began. */
     void (*refuse_outside)(tarn_manager *tm, const tarn_tensor *t, const char *what);
-};
+} tarn__observer;
 
 static inline void tarn__observe_refusal(tarn_manager *tm, const char *what)
 {
     if (tm->observer != NULL) tm->observer->refuse(tm, what);
 }
 
-static inline void tarn__observe_constant(const tarn_tensor *t)
+static inline void tarn__observe_constant(tarn_tensor *t)
 {
     if (t->manager->observer != NULL) t->manager->observer->constant(t->manager, t);
 }

@@ -220,6 +220,7 @@ void tarn__make_zero(tarn_tensor *t)
     if (t->storage->block != NULL) tarn__block_mark_dirty(t->storage->block);
     t->storage->zero_pending = true;
     t->storage->version++;
+    if (t->manager->observer != NULL) t->manager->observer->empty(t->manager, t);
 }
 
 void tarn__tell_touched(const tarn_tensor *t) { t->manager->observer->touch(t->manager, t); }

@@ -2,10 +2,10 @@
  * observe.c - copies and sums outside operations, as kernels that an observer can run again. */
 #include "ops/observe.h"
 
-static const tarn__op copying = { .name = "copy", .arity = 1 };
+const tarn__op tarn__copying = { .name = "copy", .arity = 1 };
 static const tarn__op adding = { .name = "add to", .arity = 2 };
 
-static tarn_status copy_kernel(const tarn__call *call)
+tarn_status tarn__copy_kernel(const tarn__call *call)
 {
     tarn__copy_strided(call->out, call->in[0]);
     return TARN_OK;
@@ -20,9 +20,11 @@ static tarn_status add_kernel(const tarn__call *call)
 
 void tarn__copy_observed(tarn_tensor *dst, tarn_tensor *src)
 {
-    const tarn__call call = { .op = &copying, .manager = dst->manager, .in = { src }, .out = dst };
+    const tarn__call call = {
+        .op = &tarn__copying, .manager = dst->manager, .in = { src }, .out = dst
+    };
     tarn__copy_strided(dst, src);
-    tarn__observe_call(copy_kernel, &call);
+    tarn__observe_call(tarn__copy_kernel, &call);
 }
 
 void tarn__add_observed(tarn_tensor *dst, tarn_tensor *src)

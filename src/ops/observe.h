@@ -12,6 +12,10 @@ static inline void tarn__observe_call(tarn__kernel kernel, const tarn__call *cal
     if (call->manager->observer != NULL) call->manager->observer->call(call->manager, kernel, call);
 }
 
+/* A kernel that copies operand 0 to the output. */
+extern const tarn__op tarn__copying;
+tarn_status tarn__copy_kernel(const tarn__call *call);
+
 /* tarn__copy_strided and tarn__add_strided outside kernels. */
 void tarn__copy_observed(tarn_tensor *dst, tarn_tensor *src);
 void tarn__add_observed(tarn_tensor *dst, tarn_tensor *src);
