@@ -96,7 +96,9 @@ bool tarn__fill_can_fuse(double shift, double scale)
     for (int i = 0; i < 256; i++) bytes[i] = (unsigned char)i;
     convert[level][0](exact, bytes, TARN_U8, 256, shift, scale);
     convert_bytes[level](fused, bytes, 256, &t);
-    return memcmp(exact, fused, sizeof exact) == 0;
+    for (int i = 0; i < 256; i++)
+        if (!(exact[i] == fused[i]) || signbit(exact[i]) != signbit(fused[i])) return false;
+    return true;
 }
 
 /* ---- rows */
