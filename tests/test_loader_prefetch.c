@@ -16,7 +16,7 @@
 #include <tarn/tarn.h>
 
 #include "check.h"
-#include "nn/loader_thread.h"
+#include "nn/loader.h"
 
 /* ---- threads as the tests want them */
 
@@ -215,11 +215,36 @@ static void test_early_thread(void **state)
         tarn__fill_add(&t.job, &part);
         tarn__loader_thread_give(&t);
         while (atomic_load(&t.job.taken) < 900) (void)sched_yield();
-        assert_true(tarn__loader_thread_finish(&t, round % 2 == 0));
+        if (round % 2 == 0) tarn__loader_thread_drop(&t); /* too late: all is taken */
+        else
+            while (!tarn__loader_thread_take(&t)) {}
         assert_memory_equal(to, from + 400, 3600);
     }
     tarn__loader_thread_end(&t);
     assert_int_equal(threads.made, 1);
+}
+
+/* A thread that the system keeps from going on in the middle of a batch is not waited for. What it
+ * was given is filled elsewhere, and it is given nothing until it goes on. */
+static void test_stuck_thread(void **state)
+{
+    check_fixture *f = *state;
+    const data d = make_data(f->tm, ROWS, TARN_U8);
+    const pair p = make_pair(&d, (tarn_loader_options){ .batch_size = 5, .shuffle = true });
+    tarn__loader_thread *t = &p.ahead->thread;
+    tarn_tensor *x, *y, *u, *v;
+    for (int i = 0; tarn_loader_next(p.plain, &x, &y); i++) {
+        while (i > 0 && atomic_load(&t->job.taken) < t->job.n) (void)sched_yield();
+        while (atomic_load(&t->busy)) (void)sched_yield();
+        const bool stuck = i % 5 > 2;
+        atomic_store(&t->busy, stuck); /* as the thread itself would say */
+        assert_true(tarn_loader_next(p.ahead, &u, &v));
+        check_same(x, u);
+        check_same(y, v);
+        assert_int_equal(p.ahead->ahead, !stuck && i < 20);
+        if (stuck) atomic_store(&t->busy, false);
+    }
+    end_pair(p);
 }
 
 static void test_no_thread(void **state)
@@ -552,6 +577,7 @@ int main(void)
         TEST(test_shared_batches),
         TEST(test_late_thread),
         TEST(test_early_thread),
+        TEST(test_stuck_thread),
         TEST(test_no_thread),
         TEST(test_seek_and_rewind),
         TEST(test_targets_now_and_then),

@@ -39,7 +39,7 @@ struct tarn_loader {
 /* The manager that made it. */
 tarn_manager *tarn__loader_manager(const tarn_loader *loader);
 
-/* Forgets what was read ahead. */
+/* Forgets what was read ahead. Afterwards the thread reads neither data nor rows. */
 void tarn__loader_drop_ahead(tarn_loader *loader);
 
 #endif

@@ -74,8 +74,8 @@ static bool prepare(tarn_loader *loader, tarn__fill_job *job, int64_t number, bo
 
 /* ---- reading ahead */
 
-/* Gives the batch after the next one to the thread, if this was asked for and there is one. False
- * with the error held. */
+/* Gives the batch after the next one to the thread, if this was asked for and it can take one.
+ * False with the error held. */
 static bool read_ahead(tarn_loader *loader, bool with_target)
 {
     tarn__loader_thread *thread = &loader->thread;
@@ -91,7 +91,7 @@ static bool read_ahead(tarn_loader *loader, bool with_target)
 
 void tarn__loader_drop_ahead(tarn_loader *loader)
 {
-    if (loader->ahead) (void)tarn__loader_thread_finish(&loader->thread, true);
+    tarn__loader_thread_drop(&loader->thread);
     loader->ahead = false;
 }
 
@@ -118,12 +118,13 @@ static void take_spare(tarn__stream *s)
  * data were written to meanwhile. */
 static bool take_ahead(tarn_loader *loader, bool with_target)
 {
-    if (!loader->ahead || (with_target && !loader->ahead_target)) {
+    if (!loader->ahead) return false;
+    if (with_target && !loader->ahead_target) {
         tarn__loader_drop_ahead(loader);
         return false;
     }
     loader->ahead = false;
-    if (!tarn__loader_thread_finish(&loader->thread, false)) return false;
+    if (!tarn__loader_thread_take(&loader->thread)) return false;
     if (!is_current(&loader->inputs)) return false;
     if (loader->ahead_target && !is_current(&loader->targets)) return false;
     take_spare(&loader->inputs);
@@ -142,6 +143,7 @@ static bool has_batch(tarn_loader *loader)
         loader->rows.ordered = false;
     }
     loader->at_end = loader->batch >= loader->n_batches;
+    if (loader->at_end) tarn__loader_drop_ahead(loader);
     return !loader->at_end;
 }
 
