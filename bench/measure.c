@@ -100,15 +100,16 @@ static void print_machine(const bench_options *options, const char *program)
 {
     const tarn_runtime_info info = tarn_runtime_get_info();
     const char *core = info.blas_core != NULL ? info.blas_core : "unknown";
-    printf("%s: tarn %s, BLAS kernels %s (%s), %d thread%s of %d processors, %s (kernels %s)\n",
+    printf("%s: tarn %s, BLAS kernels %s (%s), %d thread%s of %d processors, %s (kernels %s, "
+           "mathematics by %s)\n",
            program, info.version, core, info.blas_reason, options->threads,
-           options->threads == 1 ? "" : "s", info.processors, info.simd, info.kernels);
+           options->threads == 1 ? "" : "s", info.processors, info.simd, info.kernels, info.math);
     if (options->json != NULL)
         fprintf(options->json,
                 "{\"bench\":\"machine\",\"version\":\"%s\",\"blas\":\"%s\",\"blas_core\":\"%s\","
-                "\"blas_reason\":\"%s\",\"simd\":\"%s\",\"kernels\":\"%s\",\"processors\":%d,"
-                "\"threads\":%d}\n",
-                info.version, info.blas, core, info.blas_reason, info.simd, info.kernels,
+                "\"blas_reason\":\"%s\",\"simd\":\"%s\",\"kernels\":\"%s\",\"math\":\"%s\","
+                "\"processors\":%d,\"threads\":%d}\n",
+                info.version, info.blas, core, info.blas_reason, info.simd, info.kernels, info.math,
                 info.processors, options->threads);
 }
 

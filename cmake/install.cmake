@@ -39,13 +39,18 @@ else()
   set(pc_includedir "\${prefix}/${CMAKE_INSTALL_INCLUDEDIR}")
 endif()
 
-# What static linking needs besides: OpenBLAS by module where it has one, else by its file.
+# What static linking needs besides: OpenBLAS and SLEEF by module where they have one, else by their files.
 set(pc_requires zlib)
 set(pc_libs "-lm ${CMAKE_THREAD_LIBS_INIT}")
 if(TARN_PC_OPENBLAS_FOUND)
   string(APPEND pc_requires " openblas")
 else()
   string(PREPEND pc_libs "${TARN_OPENBLAS_LIBRARY} ")
+endif()
+if(TARN_WITH_SLEEF STREQUAL "ON" AND TARN_PC_SLEEF_FOUND)
+  string(APPEND pc_requires " sleef")
+elseif(TARN_WITH_SLEEF STREQUAL "ON")
+  string(PREPEND pc_libs "${TARN_SLEEF_LIBRARY} ")
 endif()
 string(STRIP "${pc_libs}" pc_libs)
 

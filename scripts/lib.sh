@@ -13,6 +13,7 @@ build_needs=(
     "tool:ninja|make=ninja-build"
     "tool:pkg-config=pkg-config"
     "module:openblas=libopenblas-dev"
+    "module:sleef=libsleef-dev"
     "module:zlib=zlib1g-dev"
     "module:cmocka=libcmocka-dev"
 )

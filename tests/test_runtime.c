@@ -123,6 +123,8 @@ static int scenario_init(void)
     CHECK(before.processors >= 1 && before.simd != NULL && before.blas != NULL);
     CHECK(strcmp(before.kernels, before.simd) == 0 || strcmp(before.kernels, "plain") == 0 ||
           getenv("TARN_SIMD") != NULL);
+    CHECK(strncmp(before.math, "SLEEF, ", 7) == 0 ? strcmp(before.math + 7, before.kernels) == 0
+                                                  : strcmp(before.math, "C library") == 0);
     CHECK(products_are_right());
     (void)snprintf(line, sizeof line, "%s", before.blas);
 
@@ -446,10 +448,10 @@ static void test_here(void **state)
     assert_true(products_are_right());
     assert_null(getenv("OPENBLAS_CORETYPE"));
     info = tarn_runtime_get_info();
-    print_message("%s\n%s (found %s, best %s): %s\n%d BLAS threads, %d processors, %s\n", info.blas,
-                  info.blas_core ? info.blas_core : "?", info.found_core ? info.found_core : "?",
-                  info.best_core ? info.best_core : "?", info.blas_reason, info.blas_threads,
-                  info.processors, info.simd);
+    print_message("%s\n%s (found %s, best %s): %s\n%d BLAS threads, %d processors, %s, %s\n",
+                  info.blas, info.blas_core ? info.blas_core : "?",
+                  info.found_core ? info.found_core : "?", info.best_core ? info.best_core : "?",
+                  info.blas_reason, info.blas_threads, info.processors, info.simd, info.math);
     assert_int_not_equal(info.blas_state, TARN_BLAS_UNTOUCHED);
     assert_int_not_equal(info.blas_state, TARN_BLAS_FAILED);
     assert_int_not_equal(info.blas_state, TARN_BLAS_THREADS);

@@ -262,6 +262,7 @@ tarn_runtime_info tarn_runtime_get_info(void)
         .processors = (int)sysconf(_SC_NPROCESSORS_ONLN),
         .simd = tarn__cpu_simd(cpu),
         .kernels = tarn__simd_name(tarn__simd()),
+        .math = tarn__simd_math(tarn__simd()),
     };
     unlock();
     return info;

@@ -14,6 +14,17 @@ static const char *const names[] = { "plain", "avx2", "avx512" };
 
 const char *tarn__simd_name(int level) { return names[level]; }
 
+const char *tarn__simd_math(int level)
+{
+#if TARN_SLEEF && TARN__SIMD_X86
+    static const char *const math[] = { "C library", "SLEEF, avx2", "SLEEF, avx512" };
+    return math[level];
+#else
+    (void)level;
+    return "C library";
+#endif
+}
+
 /* The highest level that a user allows. A word that is not known allows all. */
 static int allowed(void)
 {

@@ -68,4 +68,7 @@ static inline int tarn__simd(void)
 /* Its name: "plain", "avx2", "avx512". */
 const char *tarn__simd_name(int level);
 
+/* Where kernels of this level have exp, log and their like from (ops/vmath.h). */
+const char *tarn__simd_math(int level);
+
 #endif
