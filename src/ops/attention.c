@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "core/size.h"
+#include "ops/formula.h"
 #include "ops/gemm.h"
 #include "ops/op_list.h"
 #include "ops/real.h"

@@ -5,8 +5,8 @@
  * so that nothing is exponentiated twice. */
 #include <string.h>
 
+#include "ops/gates.h"
 #include "ops/op_list.h"
-#include "ops/real.h"
 
 /* H, if an operand's last axis is `gates` times as long as that of the state (operand number i) and
  * all others are equal; else -1. */

@@ -3,6 +3,7 @@
  * Rows lie along axis 1: of (B, C, d1, ...) there are B d1 ..., as many as labels.
  *
  * attr: value = label smoothing, keep = rows labelled sizes[0] are ignored, choice = reduction. */
+#include "ops/formula.h"
 #include "ops/loss.h"
 #include "ops/op_list.h"
 #include "ops/real.h"

@@ -14,10 +14,10 @@
 #include <string.h>
 
 #include "core/size.h"
+#include "ops/gates.h"
 #include "ops/gemm.h"
 #include "ops/loop.h"
 #include "ops/op_list.h"
-#include "ops/real.h"
 
 enum { X, W, BIAS, H0, C0 };
 
@@ -128,7 +128,7 @@ static size_t recurrence_scratch(const tarn__call *call)
 }
 
 #define TARN_KERNELS "ops/recurrence.inc"
-#include "ops/for_each_float.h"
+#include "ops/for_each_simd.h"
 
 /* ---- as other operations */
 
@@ -185,8 +185,8 @@ const tarn__op tarn__op_recurrence = {
     .optional = 28,
     .uses = { ALL, ALL, ALL, ALL, ALL },
     .infer = recurrence_infer,
-    .forward = TARN__FLOATS(recurrence_forward),
-    .backward = TARN__FLOATS(recurrence_backward),
+    .forward = TARN__KERNELS(recurrence_forward),
+    .backward = TARN__KERNELS(recurrence_backward),
     .aux = recurrence_aux,
     .scratch = recurrence_scratch,
     .compose = recurrence_compose,

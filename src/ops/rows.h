@@ -19,4 +19,10 @@ static inline tarn__rows tarn__rows_of(const tarn__layout *layout, int axis)
     return r;
 }
 
+/* Where row number `row` begins, of before * after: (row / after, row % after). */
+static inline int64_t tarn__row_begin(const tarn__rows *r, int64_t row)
+{
+    return r->after == 1 ? row * r->n : row / r->after * r->n * r->after + row % r->after;
+}
+
 #endif

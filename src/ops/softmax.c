@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * softmax.c - softmax and log_softmax along one axis. */
+#include "ops/formula.h"
 #include "ops/op_list.h"
 #include "ops/real.h"
 #include "ops/reduce.h"
