@@ -26,7 +26,7 @@
 
 enum {
     DEPTH = 256,                /* rows of a strip at most: with two vectors each, 32 KiB */
-    FEW_TILES = 2,              /* that read a strip: less than its copy costs */
+    FEW_TILES = 4,              /* that read a strip: less than its copy costs */
     MOST_REACH = INT32_MAX / 16 /* elements from one lane of a gathered vector to the next */
 };
 
@@ -128,8 +128,32 @@ static inline __mmask16 first_of_16(int64_t n)
 }
 static inline __mmask8 first_of_8(int64_t n) { return (__mmask8)(n < 8 ? (1u << n) - 1 : 0xff); }
 
+/* Where the lanes of an exchange come from: lane 16 + i is lane i of the second vector (transpose
+ * in gemm_tiles.inc). */
+#define KEPT(i, d, n) ((i) & (d) ? (n) + (i) - (d) : (i))
+#define TAKEN(i, d, n) ((i) & (d) ? (n) + (i) : (i) + (d))
+#define OF_8(f, d, n) \
+    f(0, d, n), f(1, d, n), f(2, d, n), f(3, d, n), f(4, d, n), f(5, d, n), f(6, d, n), f(7, d, n)
+#define OF_16(f, d, n)                                                                         \
+    OF_8(f, d, n), f(8, d, n), f(9, d, n), f(10, d, n), f(11, d, n), f(12, d, n), f(13, d, n), \
+        f(14, d, n), f(15, d, n)
+#define ROUND_16(d)                                     \
+    {                                                   \
+        { OF_16(KEPT, d, 16) }, { OF_16(TAKEN, d, 16) } \
+    }
+#define ROUND_8(d)                                  \
+    {                                               \
+        { OF_8(KEPT, d, 8) }, { OF_8(TAKEN, d, 8) } \
+    }
+static const int32_t places_f32_avx512[4][2][16] = { ROUND_16(1), ROUND_16(2), ROUND_16(4),
+                                                     ROUND_16(8) };
+static const int64_t places_f64_avx512[3][2][8] = { ROUND_8(1), ROUND_8(2), ROUND_8(4) };
+
 #define REAL float
 #define NAME(f) f##_f32_avx512
+#define INDEX __m512i
+#define PLACES(p) _mm512_loadu_si512(p)
+#define EXCHANGE(x, places, y) _mm512_permutex2var_ps(x, places, y)
 #define VEC __m512
 #define LANES 16
 #define ZERO() _mm512_setzero_ps()
@@ -150,6 +174,9 @@ static inline __mmask8 first_of_8(int64_t n) { return (__mmask8)(n < 8 ? (1u << 
 
 #define REAL double
 #define NAME(f) f##_f64_avx512
+#define INDEX __m512i
+#define PLACES(p) _mm512_loadu_si512(p)
+#define EXCHANGE(x, places, y) _mm512_permutex2var_pd(x, places, y)
 #define VEC __m512d
 #define LANES 8
 #define ZERO() _mm512_setzero_pd()
