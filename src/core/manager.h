@@ -201,7 +201,7 @@ static inline tarn__place tarn__enter_place(tarn_manager *tm, const char *operat
 static inline void tarn__leave_place(tarn_manager *tm, tarn__place before) { tm->place = before; }
 
 /* Tells the observer that the storage of t changes. */
-void tarn__tell_touched(const tarn_tensor *t);
+void tarn__tell_touched(tarn_tensor *t);
 
 /* Marks the storage as changed; pending zeros are forgotten if `overwritten`, else written. */
 static inline void tarn__touch(tarn_tensor *t, bool overwritten)

@@ -223,7 +223,7 @@ void tarn__make_zero(tarn_tensor *t)
     if (t->manager->observer != NULL) t->manager->observer->empty(t->manager, t);
 }
 
-void tarn__tell_touched(const tarn_tensor *t) { t->manager->observer->touch(t->manager, t); }
+void tarn__tell_touched(tarn_tensor *t) { t->manager->observer->touch(t->manager, t); }
 
 bool tarn__readable(const tarn_tensor *t, const char *reader)
 {
