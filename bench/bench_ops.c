@@ -222,11 +222,11 @@ static void list_operations(void)
 
 int main(int argc, char **argv)
 {
-    const bench_options options =
-        bench_start_on(argc, argv,
-                       "Times every operation against its floor. With \"list\" it only names the "
-                       "operations.",
-                       " [list]");
+    const bench_options options = bench_start_single(
+        argc, argv,
+        "Times every operation against its floor. With \"list\" it only names the "
+        "operations.",
+        " [list]");
     bool ok = true;
     if (options.n_operands > 0) {
         list_operations();

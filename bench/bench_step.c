@@ -69,7 +69,7 @@ static bool measure_step(const bench_options *options, const step_kind *kind)
 int main(int argc, char **argv)
 {
     const bench_options options =
-        bench_start(argc, argv, "Times training steps against their floors.");
+        bench_start_single(argc, argv, "Times training steps against their floors.", "");
     printf("one training step, us (median +- MAD of %d interleaved repetitions); floor = products "
            "in BLAS + streams\n",
            options.repetitions);
