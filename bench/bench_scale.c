@@ -14,19 +14,14 @@ static bool measure_kind(const bench_options *options, step_kind kind)
     (void)snprintf(name, sizeof(name), "%d-%d-%d b%d SGD", kind.sizes[0], kind.sizes[1],
                    kind.sizes[2], kind.batch);
     if (!bench_wants(options, name)) return true;
-    tarn_manager *tm = tarn_manager_create(&(tarn_manager_options){ .seed = 42 });
-    step s;
     bench_row row = bench_row_of("bench_scale", name, "one training step");
-    step_make(&s, &kind, tm);
-    step_measure(options, &row, &s, &kind);
-    const bool ok = tarn_ok(tm);
-    if (!ok) fprintf(stderr, "bench_scale: %s: %s\n", name, tarn_error_message(tm));
+    kind.name = name;
+    if (!step_measure(options, &kind, &row, NULL)) return false;
     printf("| %-22s | %10.2f +- %8.2f | %10.2f | %9.3f | %5.2f |\n", name, row.median_ns / 1e3,
            row.mad_ns / 1e3, row.floor_ns / 1e3, row.median_ns / 1e3 / kind.batch,
            row.median_ns / row.floor_ns);
     bench_write(options, &row);
-    tarn_manager_destroy(tm);
-    return ok;
+    return true;
 }
 
 int main(int argc, char **argv)
