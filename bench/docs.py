@@ -62,9 +62,17 @@ def machine(run):
 
 
 def steps(run):
-    return rows.table(["step", "tarn", "floor", "ratio", "PyTorch, same BLAS kernels", "PyTorch as shipped"],
-                      [[r["case"], rows.time(r["median_ns"]), rows.time(r["floor_ns"]), f"{r['ratio']:.2f}",
-                        peer(r, "PyTorch,"), peer(r, "PyTorch as")] for r in run.of("bench_step")])
+    def planned(row, cell):
+        found = run.all.get(("bench_step", f"{row['case']}, planned"))
+        return cell(found) if found else ""
+
+    def ratio(row):
+        return f"{row['ratio']:.2f}"
+    return rows.table(["step", "tarn", "planned", "floor", "ratio", "planned", "PyTorch, same BLAS kernels",
+                       "PyTorch as shipped"],
+                      [[r["case"], rows.time(r["median_ns"]), planned(r, lambda p: rows.time(p["median_ns"])),
+                        rows.time(r["floor_ns"]), ratio(r), planned(r, ratio), peer(r, "PyTorch,"), peer(r, "PyTorch as")]
+                       for r in run.of("bench_step") if not r["case"].endswith(", planned")])
 
 
 def step_parts(run):
