@@ -171,6 +171,7 @@ static tarn_tensor *stand_in(tarn_tensor *input, tarn_tensor *din, bool add)
     if (leaf == NULL || din == NULL || tarn_require_grad(leaf) == NULL) return leaf;
     leaf->target = TARN__TARGET_ITSELF;
     leaf->grad = din;
+    din->storage->is_gradient = true;
     leaf->grad_state = add ? TARN__GRAD_ARRIVED : TARN__GRAD_EMPTY;
     return leaf;
 }

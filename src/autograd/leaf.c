@@ -83,9 +83,9 @@ tarn_tensor *tarn__gradient_new(const tarn_tensor *t, tarn_fill fill, uint32_t t
 
 tarn_tensor *tarn__leaf_grad(tarn_tensor *t)
 {
-    if (t->grad == NULL)
-        t->grad =
-            tarn__own(tarn__gradient_new(t, TARN_ZEROED, tarn__tag_like(t, TARN_KIND_GRADIENT)));
+    if (t->grad != NULL) return t->grad;
+    t->grad = tarn__own(tarn__gradient_new(t, TARN_ZEROED, tarn__tag_like(t, TARN_KIND_GRADIENT)));
+    if (t->grad != NULL) t->grad->storage->is_gradient = true;
     return t->grad;
 }
 

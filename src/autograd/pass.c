@@ -22,14 +22,17 @@ tarn_status tarn__pass_check_version(const tarn__pass *p, const tarn__node *node
                       tarn__describe(t, text), node->op->name, p->name);
 }
 
-/* Checks what the node saved, and notes that this pass will read it. */
-static tarn_status check_saved(const tarn__pass *p, const tarn__node *node)
+/* Checks what the node saved, and notes of gradients that this pass will read them. */
+static tarn_status check_saved(tarn__pass *p, const tarn__node *node)
 {
     tarn_status status = TARN_OK;
     for (unsigned rest = node->saved; rest != 0 && status == TARN_OK; rest &= rest - 1) {
         const int i = tarn__first_bit(rest);
         tarn__storage *storage = tarn__node_tensor(node, i)->storage;
-        storage->saved_in = p->id;
+        if (storage->is_gradient) {
+            storage->saved_in = p->id;
+            p->reads_gradients = true;
+        }
         if (storage->version != node->versions[i]) status = tarn__pass_check_version(p, node, i);
     }
     return status;
@@ -71,6 +74,7 @@ static tarn_status mark_operands(tarn__pass *p, const tarn__node *node)
         const tarn_tensor *t = node->in[tarn__first_bit(rest)];
         status = tarn__pass_check_freed(p, t);
         if (status == TARN_OK) status = mark_reached(p, t);
+        p->leaf_hooks = p->leaf_hooks || (t->hooks != NULL && t->node == NULL);
     }
     return status;
 }
@@ -84,7 +88,7 @@ static bool has_leaf(const tarn_list *targets)
 
 /* Of the reached nodes, oldest first, those run that lead to a target. (Without targets all do, and
  * are checked as they are reached.) A function that is run again may use any leaf. */
-static tarn_status mark_runs(const tarn__pass *p)
+static tarn_status mark_runs(tarn__pass *p)
 {
     tarn_status status = TARN_OK;
     const bool wants_leaf = has_leaf(p->targets);
@@ -100,13 +104,12 @@ static tarn_status mark_runs(const tarn__pass *p)
 }
 
 /* The pass may not write a gradient that it also reads. */
-static tarn_status check_leaves(tarn__pass *p, const tarn__node *node)
+static tarn_status check_leaves(const tarn__pass *p, const tarn__node *node)
 {
     for (unsigned rest = node->wanted; rest != 0; rest &= rest - 1) {
         const int i = tarn__first_bit(rest);
         const tarn_tensor *t = node->in[i];
         if (t->node != NULL || !tarn__gets_gradient(p, node, i)) continue;
-        p->leaf_hooks = p->leaf_hooks || t->hooks != NULL;
         if (!tarn__keeps_gradient(p, t)) continue;
         if (t->grad == NULL || t->grad->storage->saved_in != p->id) continue;
         char text[TARN__DESCRIPTION_BYTES];
@@ -141,7 +144,8 @@ tarn_status tarn__pass_mark(tarn__pass *p, const tarn_list *outputs)
         if (status == TARN_OK && n->runs) status = check_saved(p, n);
     }
     if (status == TARN_OK && p->targets != NULL) status = mark_runs(p);
-    for (tarn__node *n = p->last; n != NULL && status == TARN_OK; n = tarn__pass_before(p, n))
+    for (tarn__node *n = p->reads_gradients ? p->last : NULL; n != NULL && status == TARN_OK;
+         n = tarn__pass_before(p, n))
         if (tarn__pass_runs(p, n)) status = check_leaves(p, n);
     if (status == TARN_OK && p->leaf_hooks) tarn__pass_note_hooks(p, p->last);
     return status;

@@ -23,9 +23,10 @@ typedef struct tarn__pass {
     uint64_t id;
     uint64_t after; /* nodes up to this position are another pass's, inside which this one runs */
     bool keep_graph;
-    bool unused_is_null; /* nothing stands where no gradient arrived */
-    bool independent;    /* what targets were computed from is left alone */
-    bool leaf_hooks;     /* a leaf that it reached has hooks */
+    bool unused_is_null;  /* nothing stands where no gradient arrived */
+    bool independent;     /* what targets were computed from is left alone */
+    bool leaf_hooks;      /* a leaf that it reached has hooks */
+    bool reads_gradients; /* what it reads are gradients of leaves, too */
 
     const tarn_list *targets; /* NULL: all leaves; else their `target` counts from 1 */
     tarn_tensor **gradients;  /* (targets->n): owned references, NULL until something arrives */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "autograd/tape.h"
+#include "core/storage.h"
 
 enum { MAX_MISSES = 8 };
 

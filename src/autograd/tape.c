@@ -2,6 +2,8 @@
  * tape.c - recording, and forgetting with the scope. */
 #include "autograd/tape.h"
 
+#include <string.h>
+
 #include "autograd/checkpoint.h"
 #include "autograd/leaf.h"
 #include "core/assert.h"
@@ -48,6 +50,7 @@ static void take_operands(tarn__node *node, const tarn__call *call)
 {
     const tarn__op *op = call->op;
     unsigned uses = 0, present = TARN__USES_OUT;
+    memset(node->in, 0, sizeof(node->in));
     for (int i = 0; i < op->arity; i++) {
         tarn_tensor *t = node->in[i] = call->in[i];
         if (t == NULL) continue;
@@ -56,7 +59,6 @@ static void take_operands(tarn__node *node, const tarn__call *call)
         present |= 1u << i;
         if ((call->wanted >> i & 1) != 0) uses |= op->uses[i];
     }
-    for (int i = op->arity; i < TARN__MAX_OPERANDS; i++) node->in[i] = NULL;
     node->versions[TARN__MAX_OPERANDS] = call->out->storage->version;
     node->wanted = call->wanted;
     node->saved = (uint8_t)(uses & present);

@@ -157,6 +157,20 @@ TARN__COLD tarn_status tarn__fail(tarn_manager *tm, tarn_status code, const char
  * ..., cap ...)". */
 TARN__COLD tarn_status tarn__fail_memory(tarn_manager *tm, const char *what, size_t bytes);
 
+/* A handle whose layout is indeterminate, to be completed or cancelled; NULL with TARN_ENOMEM held.
+ */
+static inline tarn_tensor *tarn__tensor_begin(tarn_manager *tm)
+{
+    tarn_tensor *t = tarn__slab_take(&tm->tensors);
+    if (t != NULL) {
+        t->manager = tm;
+        t->refs = 0;
+        return t;
+    }
+    (void)tarn__fail_memory(tm, "tensor", sizeof(tarn_tensor));
+    return NULL;
+}
+
 static inline bool tarn__recording(const tarn_manager *tm)
 {
     return tm->recorder != NULL && !tm->frames[tm->depth].no_grad;

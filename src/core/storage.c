@@ -5,8 +5,7 @@
 #include <string.h>
 
 #include "core/clock.h"
-#include "core/manager.h"
-#include "core/pool.h"
+#include "core/storage.h"
 
 /* ---- tags */
 
@@ -40,30 +39,7 @@ void tarn__mark_saved(tarn_tensor *t)
 
 /* ---- storages */
 
-tarn__storage *tarn__storage_take(tarn_manager *tm)
-{
-    tarn__storage *storage = tarn__slab_take(&tm->storages);
-    if (storage == NULL) return NULL;
-    storage->refs = storage->version = 0;
-    storage->saved_in = 0;
-    storage->recorded = tm->recording;
-    storage->zero_pending = storage->borrowed = storage->read_only = false;
-    return storage;
-}
-
-static tarn__storage *fill_storage(tarn_manager *tm, tarn__storage *storage, tarn__block *block,
-                                   size_t bytes)
-{
-    storage->block = block;
-    storage->data = tarn__block_data(tm->pool, block);
-    storage->bytes = bytes;
-    if (tm->dry) tarn__allow_defined(storage->data, bytes); /* which reads as zero, never written */
-    return storage;
-}
-
-/* With whatever is seldom wanted: more records, blocks that the cache does not have, and the time
- * that it takes, for options.time_calls. */
-static tarn__storage *new_slowly(tarn_manager *tm, size_t bytes, uint32_t tag)
+tarn__storage *tarn__storage_new_slowly(tarn_manager *tm, size_t bytes, uint32_t tag)
 {
     tarn__block *block;
     tarn__storage *storage = tarn__storage_take(tm);
@@ -71,20 +47,12 @@ static tarn__storage *new_slowly(tarn_manager *tm, size_t bytes, uint32_t tag)
     const uint64_t begin = tm->time_calls ? tarn__clock_ns() : 0;
     const tarn_status status = tarn__cache_acquire(tm->cache, bytes, tag, &block);
     if (tm->time_calls) tm->acquire_ns += tarn__clock_ns() - begin;
-    if (status == TARN_OK) return fill_storage(tm, storage, block, bytes);
+    if (status == TARN_OK) return tarn__storage_fill(tm, storage, block, bytes);
     tarn__slab_give(&tm->storages, storage);
     return NULL;
 }
 
-tarn__storage *tarn__storage_new(tarn_manager *tm, size_t bytes, uint32_t tag)
-{
-    if (tm->storages.free == NULL || tm->time_calls) return new_slowly(tm, bytes, tag);
-    tarn__block *block = tarn__cache_quick_acquire(tm->cache, bytes, tag);
-    if (block == NULL) return new_slowly(tm, bytes, tag);
-    return fill_storage(tm, tarn__storage_take(tm), block, bytes);
-}
-
-static void release_slowly(tarn_manager *tm, tarn__block *block)
+void tarn__storage_release_slowly(tarn_manager *tm, tarn__block *block)
 {
     const uint64_t begin = tm->time_calls ? tarn__clock_ns() : 0;
     if (tarn__cache_release(tm->cache, block) != TARN_OK)
@@ -105,7 +73,7 @@ void tarn__storage_adopted(tarn_manager *tm, size_t bytes)
     tarn__pool_unlock(tm->pool);
 }
 
-static void let_adopted_go(tarn_manager *tm, const tarn__storage *storage)
+void tarn__storage_let_adopted_go(tarn_manager *tm, const tarn__storage *storage)
 {
     if (storage->borrowed) return;
     if (storage->free_memory != NULL) storage->free_memory(storage->context, storage->data);
@@ -114,14 +82,4 @@ static void let_adopted_go(tarn_manager *tm, const tarn__storage *storage)
     tarn__pool_lock(tm->pool);
     tm->pool->figures.adopted -= storage->bytes;
     tarn__pool_unlock(tm->pool);
-}
-
-void tarn__storage_unref(tarn_manager *tm, tarn__storage *storage)
-{
-    if (--storage->refs > 0) return;
-    tarn__block *block = storage->block;
-    if (block == NULL) let_adopted_go(tm, storage);
-    tarn__slab_give(&tm->storages, storage);
-    if (block == NULL) return;
-    if (tm->time_calls || !tarn__cache_quick_release(tm->cache, block)) release_slowly(tm, block);
 }

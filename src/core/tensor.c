@@ -8,21 +8,9 @@
 #include "core/assert.h"
 #include "core/manager.h"
 #include "core/observer.h"
-#include "core/pool.h"
+#include "core/storage.h"
 
 /* ---- handles */
-
-tarn_tensor *tarn__tensor_begin(tarn_manager *tm)
-{
-    tarn_tensor *t = tarn__slab_take(&tm->tensors);
-    if (t == NULL) {
-        (void)tarn__fail_memory(tm, "tensor", sizeof(tarn_tensor));
-        return NULL;
-    }
-    t->manager = tm;
-    t->refs = 0;
-    return t;
-}
 
 void tarn__tensor_cancel(tarn_tensor *t) { tarn__slab_give(&t->manager->tensors, t); }
 
@@ -79,7 +67,7 @@ tarn_tensor *tarn__tensor_try(tarn_manager *tm, const tarn__layout *layout, uint
     if (t == NULL) return NULL;
     t->manager = tm;
     t->layout = *layout;
-    tarn__storage *storage = tarn__storage_new(tm, tarn__bytes(t), tag);
+    tarn__storage *storage = tarn__storage_new_slowly(tm, tarn__bytes(t), tag);
     if (storage != NULL) return complete(t, storage, storage->data);
     tarn__tensor_cancel(t);
     return NULL;

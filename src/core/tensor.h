@@ -29,12 +29,14 @@ typedef struct tarn__storage {
     void *data;
     size_t bytes;
     uint32_t refs;
-    uint32_t version;  /* counts the writes after creation */
-    uint64_t saved_in; /* the last backward pass that will read it */
+    uint32_t version; /* counts the writes after creation */
+    uint64_t
+        saved_in; /* the last backward pass that reads this gradient, or walk that counted it */
     uint64_t recorded; /* by an observer: which recording, and the number of the storage in it */
     bool zero_pending; /* reads as zeros, but the zeros are not written yet */
     bool borrowed;     /* the memory of a frozen tensor, which outlives this */
     bool read_only;    /* frozen, through whatever handle */
+    bool is_gradient;  /* of a leaf */
     void (*free_memory)(void *context, void *data); /* of adopted memory; may be NULL */
     void *context;
 } tarn__storage;
@@ -133,21 +135,13 @@ static inline size_t tarn__bytes(const tarn_tensor *t)
     return (size_t)t->layout.numel * tarn__dtype_size(t->layout.dtype);
 }
 
-/* A storage of `bytes` bytes of the pool, and one for memory that is not the pool's, to be
- * completed by the caller. NULL: out of memory, with no error held. */
-tarn__storage *tarn__storage_new(tarn_manager *tm, size_t bytes, uint32_t tag);
-tarn__storage *tarn__storage_take(tarn_manager *tm);
-/* Drops a reference; the last one lets the memory go. */
-void tarn__storage_unref(tarn_manager *tm, tarn__storage *storage);
 /* Counts memory that is not the pool's. */
 void tarn__storage_adopted(tarn_manager *tm, size_t bytes);
 
 /* A handle is made in two steps: its layout is written where it stays (copies of what was just
- * written in pieces are slow), and then it gets its memory. First: a handle whose layout is
- * indeterminate, or NULL with TARN_ENOMEM held. */
-tarn_tensor *tarn__tensor_begin(tarn_manager *tm);
-/* Second: gives it fresh storage for its layout, which is complete. On failure the handle has
- * ended: NULL with TARN_ENOMEM held. Otherwise as tarn__tensor_new. */
+ * written in pieces are slow), and then it gets its memory. First is tarn__tensor_begin, of
+ * manager.h. Second: gives it fresh storage for its layout, which is complete. On failure the
+ * handle has ended: NULL with TARN_ENOMEM held. Otherwise as tarn__tensor_new. */
 tarn_tensor *tarn__tensor_complete(tarn_tensor *t, tarn_fill fill, uint32_t tag);
 /* Or: storage of another tensor, `offset` elements after its first. Cannot fail. */
 tarn_tensor *tarn__tensor_complete_view(tarn_tensor *t, tarn_tensor *base, int64_t offset);
