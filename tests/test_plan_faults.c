@@ -74,7 +74,7 @@ static bool train_with_fault(const char *kind, uint64_t n, bool of_system, uint6
     else check_fail_acquisition(f.pool, n);
     for (uint64_t i = 0; i < STEPS; i++) *seen += train(&s, i);
     const bool injected =
-        of_system ? f.system.failed > 0 : tarn_pool_get_stats(f.pool).injected_failures > 0;
+        of_system ? f.system.failed > 0 : tarn_pool_get_stats(f.pool).failed_acquisitions > 0;
     check_fail_acquisition(f.pool, 0);
     check_system_fail(&f.system, 0, false);
     assert_int_equal(tarn_module_digest(s.model.net), expected);
@@ -123,7 +123,7 @@ static void no_memory_for_the_arena(void **state)
         assert_int_equal(train(&s, i), 0);
         before = tarn_pool_get_stats(f->pool).allocations - now + 1;
     }
-    assert_int_equal(tarn_pool_get_stats(f->pool).injected_failures, 1);
+    assert_int_equal(tarn_pool_get_stats(f->pool).failed_acquisitions, 1);
     assert_non_null(strstr(tarn_plan_reason(s.plan), "no memory for the plan"));
     for (uint64_t i = 3; i < STEPS; i++) assert_int_equal(train(&s, i), 0);
     assert_true(tarn_plan_is_replayed(s.plan));
@@ -141,7 +141,7 @@ static void replays_that_fail(void **state)
     const uint64_t steps = tarn_optimizer_steps(s.model.optimizer);
     tarn_tensor *x, *y;
     plan_model_batch(&s.model, BATCH, 9, &x, &y);
-    tarn_tensor *wrong = tarn_add_scalar(y, 100);
+    tarn_tensor *wrong = tarn_full(f->tm, TARN_I64, TARN_SHAPE(BATCH), 100);
     assert_null(tarn_plan_run(s.plan, TARN_LIST(x, wrong)));
     assert_true(tarn_plan_is_replayed(s.plan));
     char planned[512];
