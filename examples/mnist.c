@@ -34,19 +34,25 @@ static bool create(mnist_training *t)
     return true;
 }
 
+static tarn_tensor *train_step(tarn_tensor *const *inputs, int n, void *context)
+{
+    const mnist_training *t = context;
+    (void)n;
+    tarn_tensor *loss = tarn_cross_entropy(tarn_mlp_forward(t->layers, inputs[0]), inputs[1]);
+    tarn_backward(loss);
+    tarn_optimizer_step(t->optimizer);
+    return loss;
+}
+
 /* The rate falls from the given one to zero along half a cosine: large steps first, fine ones at
  * the end. */
 static void train_epoch(mnist_training *t)
 {
-    const tarn_mlp *mlp = t->layers;
     tarn_tensor *images, *labels;
     while (tarn_loader_next(t->train, &images, &labels)) {
         TARN_SCOPE(t->tm);
         mnist_training_set_rate(t, (tarn_schedule){ .kind = TARN_SCHEDULE_COSINE });
-        tarn_tensor *loss = tarn_cross_entropy(tarn_mlp_forward(mlp, images), labels);
-        tarn_backward(loss);
-        tarn_optimizer_step(t->optimizer);
-        mnist_training_count(t, labels, loss);
+        mnist_training_count(t, labels, mnist_training_step(t, train_step, images, labels));
     }
 }
 
@@ -72,7 +78,8 @@ int main(int argc, char **argv)
         .program = { .name = "mnist",
                      .purpose = "Trains a multilayer perceptron to read handwritten digits.",
                      .rate = "learning rate at the start, falling to 0",
-                     .takes = MNIST_TAKES_HIDDEN | MNIST_TAKES_OPTIMIZER | MNIST_TAKES_MEMORY,
+                     .takes = MNIST_TAKES_HIDDEN | MNIST_TAKES_OPTIMIZER | MNIST_TAKES_MEMORY |
+                              MNIST_TAKES_PLAN,
                      .defaults = { .epochs = 10,
                                    .batch = 128,
                                    .n_hidden = 1,

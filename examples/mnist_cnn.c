@@ -69,14 +69,21 @@ static tarn_tensor *forward(const cnn *net, tarn_tensor *images)
     return tarn_linear_forward(&net->top, tarn_flatten(x, 1, -1));
 }
 
-static void train_step(mnist_training *t, tarn_tensor *images, tarn_tensor *labels)
+static tarn_tensor *train_step(tarn_tensor *const *inputs, int n, void *context)
+{
+    const mnist_training *t = context;
+    (void)n;
+    tarn_tensor *loss = tarn_cross_entropy(forward(t->layers, inputs[0]), inputs[1]);
+    tarn_backward(loss);
+    tarn_optimizer_step(t->optimizer);
+    return loss;
+}
+
+static void train_on(mnist_training *t, tarn_tensor *images, tarn_tensor *labels)
 {
     TARN_SCOPE(t->tm);
     mnist_training_set_rate(t, (tarn_schedule){ .kind = TARN_SCHEDULE_ONE_CYCLE });
-    tarn_tensor *loss = tarn_cross_entropy(forward(t->layers, images), labels);
-    tarn_backward(loss);
-    tarn_optimizer_step(t->optimizer);
-    mnist_training_count(t, labels, loss);
+    mnist_training_count(t, labels, mnist_training_step(t, train_step, images, labels));
 }
 
 /* After two epochs, when full batches, the last one and those of the test were all seen twice, a
@@ -86,7 +93,7 @@ static void train_epoch(mnist_training *t)
 {
     tarn_tensor *images, *labels;
     while (tarn_loader_next(t->train, &images, &labels)) {
-        train_step(t, images, labels);
+        train_on(t, images, labels);
         if (t->progress.epoch > 2 && t->options->max_capacity == 0) tarn_expect_steady(t->tm);
     }
 }
@@ -112,7 +119,7 @@ int main(int argc, char **argv)
         .program = { .name = "mnist_cnn",
                      .purpose = "Trains a convolutional network to read handwritten digits.",
                      .rate = "learning rate at the top of one cycle",
-                     .takes = MNIST_TAKES_OPTIMIZER | MNIST_TAKES_MEMORY,
+                     .takes = MNIST_TAKES_OPTIMIZER | MNIST_TAKES_MEMORY | MNIST_TAKES_PLAN,
                      .defaults = { .epochs = 5,
                                    .batch = 64,
                                    .optimizer = MNIST_ADAMW,

@@ -134,6 +134,12 @@ static bool set_dry_run(mnist_options *o, const char *text)
     return text == NULL;
 }
 
+static bool set_plan(mnist_options *o, const char *text)
+{
+    o->plan = true;
+    return text == NULL;
+}
+
 static bool set_picture(mnist_options *o, const char *text) { return set_file(&o->picture, text); }
 
 /* Of --help, which ends the program before any flag counts. */
@@ -217,6 +223,8 @@ static const struct flag {
       MNIST_TAKES_MEMORY },
     { "--dry-run", NULL, NULL, "say what memory training would take, without training", set_dry_run,
       NULL, MNIST_TAKES_MEMORY },
+    { "--plan", NULL, NULL, "record a step of training and replay it, with the same bits", set_plan,
+      NULL, MNIST_TAKES_PLAN },
     { "--help", NULL, NULL, "show this", set_nothing, NULL, 0 },
 };
 

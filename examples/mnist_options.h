@@ -27,6 +27,7 @@ typedef struct mnist_options {
     const char *json;                   /* the file asked for, or NULL */
     const char *traces[MNIST_N_TRACES]; /* the same for each tarn_trace_format */
     size_t max_capacity;                /* of the pool; 0: no cap */
+    bool plan;                          /* record the step and replay it */
     bool dry_run;                       /* tell what training would need instead of training */
     const char *picture;                /* the file to draw */
 } mnist_options;
@@ -36,7 +37,8 @@ enum {
     MNIST_TAKES_HIDDEN = 1,
     MNIST_TAKES_OPTIMIZER = 2,
     MNIST_TAKES_MEMORY = 4, /* all about memory, and --json, which tells of it, too */
-    MNIST_TAKES_PICTURE = 8
+    MNIST_TAKES_PICTURE = 8,
+    MNIST_TAKES_PLAN = 16
 };
 
 /* A program, as far as its command line knows it. */

@@ -27,6 +27,15 @@ tarn_optimizer *mnist_training_optimizer(const mnist_training *t)
     return tarn_adamw_create(t->net, &(tarn_adam_options){ .lr = o->lr, .weight_decay = 0.01 });
 }
 
+tarn_tensor *mnist_training_step(mnist_training *t, tarn_function step, tarn_tensor *images,
+                                 tarn_tensor *labels)
+{
+    const tarn_list inputs = TARN_LIST(images, labels);
+    if (!t->options->plan) return step(inputs.items, inputs.n, t);
+    if (t->plan == NULL) t->plan = tarn_plan_create(t->tm, step, t, NULL);
+    return tarn_plan_run(t->plan, inputs);
+}
+
 void mnist_training_set_rate(mnist_training *t, tarn_schedule schedule)
 {
     const progress *p = &t->progress;

@@ -29,6 +29,7 @@ typedef struct mnist_training {
     tarn_module *net;
     tarn_optimizer *optimizer;
     void *layers;
+    tarn_plan *plan; /* of its step, if it is to be planned */
 } mnist_training;
 
 /* A program. What the manager holds an error of needs no report. */
@@ -49,6 +50,11 @@ int mnist_training_main(const mnist_method *method, int argc, char **argv);
 
 /* The optimiser that the command line asks for, at its learning rate. */
 tarn_optimizer *mnist_training_optimizer(const mnist_training *t);
+
+/* Makes a step on a batch: calls the function, whose context is t, or has a plan do so. Returns the
+ * loss, which is readable in the open scope. */
+tarn_tensor *mnist_training_step(mnist_training *t, tarn_function step, tarn_tensor *images,
+                                 tarn_tensor *labels);
 
 /* Sets the learning rate of the step to come. `schedule` says all but how many steps there are. */
 void mnist_training_set_rate(mnist_training *t, tarn_schedule schedule);

@@ -21,6 +21,8 @@ grep -q "^adamw, learning rate 0.01 at the top of one cycle, batches of 64, seed
 
 digits 20 16 17
 run 0 --data "$data" --batch 7 --epochs 6 --json "$work/first"
+run 0 --data "$data" --batch 7 --epochs 6 --plan --json "$work/planned"
+[[ $(digest "$work/planned") == "$(digest "$work/first")" ]] || fail "a plan gives other weights"
 above 99
 [[ $(wc -l <"$work/first") -eq 6 ]] || fail "not one line of JSON an epoch"
 for optimizer in sgd adam; do
@@ -52,7 +54,7 @@ grep -q "out of memory" "$work/err" || fail "does not say what is short"
 run 0 --help
 grep -q "^Usage: mnist_cnn" "$work/out" || fail "no help"
 grep -q "^  --epochs N .*(5)$" "$work/out" || fail "the help does not show the epochs"
-[[ $(grep -c '^  --' "$work/out") -eq 16 ]] || fail "the help does not list every flag"
+[[ $(grep -c '^  --' "$work/out") -eq 17 ]] || fail "the help does not list every flag"
 refuses 2 "mnist_cnn: unknown argument --hidden" --hidden 128
 refuses 2 "mnist_cnn: --batch takes" --batch 0
 refuses 2 "training images" --data "$data" --batch 21

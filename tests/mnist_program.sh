@@ -60,6 +60,8 @@ awk '/^  tensors  / { active = $2 } /^  tensors created/ { created = $3 } /^  te
 run 0 --generated --epochs 2 --json="$work/second"
 [[ $(digest "$work/first") =~ ^[0-9a-f]{16}$ ]] || fail "no digest"
 [[ $(digest "$work/first") == "$(digest "$work/second")" ]] || fail "the same seed gives other weights"
+run 0 --epochs 2 --plan --json "$work/planned"
+[[ $(digest "$work/planned") == "$(digest "$work/first")" ]] || fail "a plan gives other weights"
 run 0 --epochs 2 --seed 2 --json "$work/third"
 [[ $(digest "$work/first") != "$(digest "$work/third")" ]] || fail "another seed gives the same weights"
 
@@ -119,7 +121,7 @@ refuses 1 "out of memory" --epochs 1 --max-capacity 1 --memory-report file
 
 run 0 --help
 grep -q "^Usage: mnist" "$work/out" || fail "no help"
-[[ $(grep -c '^  --' "$work/out") -eq 17 ]] || fail "the help does not list every flag"
+[[ $(grep -c '^  --' "$work/out") -eq 18 ]] || fail "the help does not list every flag"
 refuses 2 "--nonsense" --nonsense
 refuses 2 "digits" digits
 refuses 2 "--epochs" --epochs

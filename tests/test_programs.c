@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * test_programs.c - random programs, computed twice: plainly, and with everything that may be done
  * to memory on the way: in place, functions that run again, inner scopes, handles that are
- * released, retained or kept, hooks, memory that ends. The gradients must be the same.
+ * released, retained or kept, hooks, memory that ends. The gradients must be the same. And they
+ * are planned: recorded and replayed, with the same bits.
  *
  * A program works on a few slots of one shape, each of which is a tensor; a step replaces one. All
  * choices that decide what is computed come from one sequence of random numbers, those that decide
@@ -27,6 +28,7 @@ typedef struct program {
     tarn_manager *tm;
     uint64_t what, how; /* random sequences */
     bool plain;
+    bool planned; /* no hooks, and nothing is held: a plan refuses both */
     tarn_tensor *leaf[LEAVES], *slot[SLOTS];
     piece pieces[STEPS];
     int n_pieces;
@@ -46,7 +48,7 @@ static bool sometimes(program *p, int n) { return !p->plain && draw(&p->how, n) 
 
 static void hold(program *p, tarn_tensor *t)
 {
-    if (p->n_held < HELD) p->held[p->n_held++] = tarn_retain(t);
+    if (!p->planned && p->n_held < HELD) p->held[p->n_held++] = tarn_retain(t);
 }
 
 /* ---- operations that keep the shape */
@@ -218,7 +220,7 @@ static void step(program *p)
     if (y == NULL) fail_msg("a step: %s", tarn_error_message(p->tm));
     if (scoped) (void)tarn_escape(y); /* unless it is `old`, which is outside already */
     tarn_scope_end(scope);
-    if (sometimes(p, 6) && tarn_requires_grad(y))
+    if (sometimes(p, 6) && tarn_requires_grad(y) && !p->planned)
         check_status(tarn_on_gradient(y, meddle, p), TARN_OK);
     if (sometimes(p, 8)) (void)tarn_keep(y);
     if (sometimes(p, 8)) hold(p, y);
@@ -374,10 +376,109 @@ static void gradients_do_not_depend_on_memory(void **state)
     assert_true(compared > tried / 2);
 }
 
+/* ---- planned programs */
+
+typedef struct planned {
+    program p;
+    ending how;
+    int steps;
+    uint64_t what, tricks; /* where the sequences begin */
+} planned;
+
+/* The program, from inputs; gradients that no leaf keeps are its result, one above the other. */
+static tarn_tensor *planned_step(tarn_tensor *const *inputs, int n, void *context)
+{
+    planned *r = context;
+    program *p = &r->p;
+    tarn_tensor *g[LEAVES] = { NULL };
+    p->what = r->what;
+    p->how = r->tricks;
+    p->n_pieces = 0;
+    for (int i = 0; i < SLOTS; i++)
+        p->slot[i] = i < n ? tarn_mul_scalar(inputs[i], 1) : tarn_alias(p->leaf[i - n]);
+    for (int i = 0; i < r->steps; i++) step(p);
+    tarn_tensor *loss = loss_of(p);
+    if (differentiate(p, r->how, loss, g) != TARN_OK) return NULL;
+    return r->how <= TWICE ? loss : tarn_concat(g, LEAVES, 0);
+}
+
+/* One run in a scope; false if it failed for a reason that is none of a mistake. */
+static bool run_planned(planned *r, tarn_plan *plan, tarn_list inputs, double *out)
+{
+    program *p = &r->p;
+    TARN_SCOPE(p->tm);
+    for (int i = 0; i < LEAVES; i++) (void)tarn_zero_grad(p->leaf[i]);
+    tarn_tensor *y =
+        plan != NULL ? tarn_plan_run(plan, inputs) : planned_step(inputs.items, inputs.n, r);
+    if (y == NULL) {
+        if (!may_fail(p, r->how)) fail_msg("%s", tarn_error_message(p->tm));
+        tarn_clear_error(p->tm);
+        return false;
+    }
+    check_status(tarn_copy_to(y, out, (size_t)tarn_numel(y) * sizeof(*out)), TARN_OK);
+    for (int i = 0; i < LEAVES && r->how <= TWICE; i++) {
+        tarn_tensor *g = tarn_grad_of(p->leaf[i]);
+        check_status(tarn_copy_to(g, out + 1 + i * ELEMENTS, ELEMENTS * sizeof(*out)), TARN_OK);
+    }
+    return true;
+}
+
+/* Returns how many replays were compared. */
+static int plan_program(uint64_t number, ending how, uint64_t tricks)
+{
+    enum { INPUTS = SLOTS - LEAVES, RUNS = 5, OUT = 1 + LEAVES * ELEMENTS };
+    double called[OUT] = { 0 }, replayed[OUT] = { 0 };
+    planned r = { .how = how, .steps = 1 + (int)(number % STEPS), .tricks = tricks };
+    program *p = &r.p;
+    *p = (program){
+        .tm = tarn_manager_create(NULL), .what = number, .plain = tricks == 0, .planned = true
+    };
+    for (int i = 0; i < LEAVES; i++) p->leaf[i] = tarn_require_grad(draw_tensor(p));
+    r.what = p->what;
+    tarn_plan *plan = tarn_plan_create(p->tm, planned_step, &r, NULL);
+    int compared = 0;
+    for (int i = 0; i < RUNS; i++) {
+        program draws = { .tm = p->tm, .what = number + (uint64_t)i };
+        tarn_tensor *inputs[INPUTS];
+        for (int k = 0; k < INPUTS; k++) inputs[k] = draw_tensor(&draws);
+        const tarn_list list = { INPUTS, inputs };
+        if (!run_planned(&r, NULL, list, called) || !run_planned(&r, plan, list, replayed)) break;
+        if (memcmp(called, replayed, sizeof called) != 0)
+            fail_msg("program %llu, ending %d, tricks %llu: run %d differs",
+                     (unsigned long long)number, (int)how, (unsigned long long)tricks, i);
+        compared += tarn_plan_is_replayed(plan);
+        for (int k = 0; k < INPUTS; k++) tarn_release(inputs[k]);
+        if (i + 1 == RUNS && !tarn_plan_is_replayed(plan))
+            fail_msg("program %llu, ending %d, tricks %llu: %s", (unsigned long long)number,
+                     (int)how, (unsigned long long)tricks, tarn_plan_reason(plan));
+    }
+    assert_int_equal(tarn_manager_destroy(p->tm), 0);
+    return compared;
+}
+
+static void replays_have_the_same_bits(void **state)
+{
+    (void)state;
+    const char *given = getenv("TARN_TEST_PROGRAMS");
+    const uint64_t n = given != NULL ? strtoull(given, NULL, 10) : check_scaled(300);
+    uint64_t seed = check_seed();
+    int compared = 0, tried = 0;
+    for (uint64_t i = 0; i < n; i++) {
+        const uint64_t number = check_random(&seed), tricks = check_random(&seed) | 1;
+        for (int how = 0; how < ENDINGS; how++, tried += 2) {
+            compared += plan_program(number, (ending)how, 0);
+            compared += plan_program(number, (ending)how, tricks);
+        }
+    }
+    print_message("programs: %d replays of %d programs compared\n", compared, tried);
+    assert_true(compared > tried);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gradients_do_not_depend_on_memory),
+        cmocka_unit_test(replays_have_the_same_bits),
     };
     return cmocka_run_group_tests_name("programs", tests, NULL, NULL);
 }
