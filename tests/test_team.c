@@ -154,6 +154,39 @@ static void train(int threads, float *weights, size_t n)
     tarn_manager_destroy(tm);
 }
 
+/* A long chain over many elements, of which one view has gaps and one operand is repeated. */
+static void chain(int threads, double *grad, size_t n)
+{
+    tarn__set_threads(threads);
+    tarn_manager *tm = tarn_manager_create(&(tarn_manager_options){ .seed = 3 });
+    tarn_tensor *x = tarn_random_uniform(tm, TARN_F64, TARN_SHAPE(300, 700), -1, 1, 1);
+    tarn_tensor *row = tarn_random_uniform(tm, TARN_F64, TARN_SHAPE(700), -1, 1, 2);
+    (void)tarn_require_grad(x);
+    tarn_tensor *y = tarn_mul(tarn_tanh(x), tarn_sigmoid(x));
+    y = tarn_add(
+        tarn_add(y, row),
+        tarn_mul_scalar(tarn_transpose(tarn_contiguous(tarn_transpose(x, 0, 1)), 0, 1), 3));
+    (void)tarn_backward(tarn_mean(tarn_mul(y, y), TARN_ALL_AXES));
+    assert_true(tarn_ok(tm));
+    assert_int_equal(tarn_numel(x), n);
+    memcpy(grad, tarn_data(tarn_grad_of(x)), n * sizeof(*grad));
+    tarn_manager_destroy(tm);
+}
+
+static void many_elements_give_the_same_bits(void **state)
+{
+    enum { N = 300 * 700 };
+    static double one[N], other[N];
+    (void)state;
+    const int before = tarn__threads();
+    chain(1, one, N);
+    for (int threads = 2; threads <= 4; threads++) {
+        chain(threads, other, N);
+        assert_memory_equal(one, other, sizeof(one));
+    }
+    tarn__set_threads(before);
+}
+
 static void training_gives_the_same_bits(void **state)
 {
     enum { N = 300 * 700 };

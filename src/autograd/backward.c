@@ -9,6 +9,7 @@
 #include "autograd/pass.h"
 #include "core/assert.h"
 #include "ops/observe.h"
+#include "ops/run_kernel.h"
 #include "ops/watch.h"
 
 /* ---- one node */
@@ -114,7 +115,7 @@ static tarn_status run_backward(tarn__call *call, const tarn__node *node)
     if (status == TARN_OK && !call->manager->dry) {
         const bool is_f64 = node->in[0]->layout.dtype == TARN_F64;
         const tarn__kernel kernel = op->backward[tarn__simd()][is_f64];
-        status = kernel(call);
+        status = tarn__run_kernel(kernel, call, call->dout);
         tarn__observe_call(kernel, call);
     }
     if (call->scratch != NULL) tarn__unref(call->scratch);

@@ -5,6 +5,7 @@
 
 #include "autograd/leaf.h"
 #include "autograd/program.h"
+#include "ops/run_kernel.h"
 
 /* ---- guards
  *
@@ -217,7 +218,9 @@ static tarn_status run_instruction(const tarn__program *p, tarn__instruction *n)
 {
     tarn_tensor *whole = n->call.in[0];
     switch ((tarn__instruction_kind)n->kind) {
-    case TARN__RUN_CALL: return n->kernel(&n->call);
+    case TARN__RUN_CALL:
+        return tarn__run_kernel(n->kernel, &n->call,
+                                n->call.dout != NULL ? n->call.dout : n->call.out);
     case TARN__RUN_ZERO: memset(whole->data, 0, tarn__bytes(whole)); return TARN_OK;
     case TARN__RUN_EMPTY: tarn__make_zero(whole); return TARN_OK;
     case TARN__RUN_FILL: tarn__materialize(whole); return TARN_OK;

@@ -6,6 +6,7 @@
 #include "core/assert.h"
 #include "ops/apply.h"
 #include "ops/observe.h"
+#include "ops/run_kernel.h"
 #include "ops/watch.h"
 
 /* ---- errors */
@@ -184,7 +185,7 @@ static void run(tarn__call *call, tarn_tensor *out, bool recorded)
     if (status == TARN_OK && op->scratch != NULL) status = tarn__take_scratch(call);
     if (status == TARN_OK && call->out->layout.numel > 0 && !call->manager->dry) {
         const tarn__kernel kernel = op->forward[tarn__simd()][type];
-        status = kernel(call);
+        status = tarn__run_kernel(kernel, call, call->out);
         tarn__observe_call(kernel, call);
     }
     if (call->scratch != NULL) tarn__unref(call->scratch);

@@ -76,6 +76,7 @@ static tarn_tensor *dy_if_larger(tarn_tensor *dy, tarn_tensor *a, tarn_tensor *b
         .operands = { "a", "b" },                                                         \
         .arity = 2,                                                                       \
         .layout = TARN__STRIDED,                                                          \
+        .by_element = true,                                                               \
         .in_place = true,                                                                 \
         .uses = { da_reads, db_reads },                                                   \
         .infer = tarn__infer_broadcast,                                                   \

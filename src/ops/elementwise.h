@@ -96,6 +96,7 @@ enum { NOTHING = 0, X = TARN__USES_IN0, Y = TARN__USES_OUT };
         .operands = { "x" },                                            \
         .arity = 1,                                                     \
         .grad_in_place = true,                                          \
+        .by_element = true,                                             \
         .in_place = true,                                               \
         .uses = { reads },                                              \
         .infer = tarn__infer_same,                                      \

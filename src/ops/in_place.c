@@ -6,6 +6,7 @@
 #include "ops/apply.h"
 #include "ops/observe.h"
 #include "ops/op_list.h"
+#include "ops/run_kernel.h"
 #include "ops/watch.h"
 
 /* ---- what is refused */
@@ -99,7 +100,7 @@ static tarn_status overwrite(tarn__call *call, bool recorded)
     call->out = x;
     if (recorded) status = call->manager->recorder->record_in_place(call);
     if (status == TARN_OK && x->layout.numel > 0 && !call->manager->dry) {
-        status = kernel(&work);
+        status = tarn__run_kernel(kernel, &work, work.out);
         tarn__observe_call(kernel, &work);
     }
     if (work.out != x) {

@@ -94,6 +94,8 @@ typedef struct tarn__op {
     bool is_view;        /* out shares the storage of operand 0; there are no kernels */
     bool stops_gradient; /* never recorded */
     bool in_place;       /* elementwise: out may be the memory of operand 0, of the same layout */
+    bool by_element;     /* each element of the result depends on the operands' in its place alone,
+                            whatever the place: threads may share the work */
     bool grad_in_place;  /* the gradient of operand 0 may be computed in the memory of dout */
     uint8_t uses[TARN__MAX_OPERANDS]; /* what the gradient of operand i reads */
 
