@@ -235,14 +235,14 @@ static void test_stuck_thread(void **state)
     tarn_tensor *x, *y, *u, *v;
     for (int i = 0; tarn_loader_next(p.plain, &x, &y); i++) {
         while (i > 0 && atomic_load(&t->job.taken) < t->job.n) (void)sched_yield();
-        while (atomic_load(&t->busy)) (void)sched_yield();
+        while (atomic_load(&t->at) == TARN__JOB_IN_WORK) (void)sched_yield();
         const bool stuck = i % 5 > 2;
-        atomic_store(&t->busy, stuck); /* as the thread itself would say */
+        if (stuck) atomic_store(&t->at, TARN__JOB_IN_WORK); /* as the thread itself would say */
         assert_true(tarn_loader_next(p.ahead, &u, &v));
         check_same(x, u);
         check_same(y, v);
         assert_int_equal(p.ahead->ahead, !stuck && i < 20);
-        if (stuck) atomic_store(&t->busy, false);
+        if (stuck) atomic_store(&t->at, TARN__JOB_OWN);
     }
     end_pair(p);
 }

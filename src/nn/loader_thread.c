@@ -1,11 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * loader_thread.c - a thread that fills the next batch while the program uses this one.
  *
- *   waiting or busy: the job belongs to both threads, who share its rows (loader_fill.h)
- *   neither:         it belongs to the program's
- *
- * After a fork the child has the records of a thread that does not run, and a lock that may be held
- * for ever: it touches none of them. */
+ * After a fork the child has the records of a thread that does not run: it touches none of them. */
 #define _GNU_SOURCE /* SCHED_BATCH */
 #include "nn/loader_thread.h"
 
@@ -21,9 +17,18 @@ static const uint64_t patience_ns = 20 * 1000;
 
 static bool runs_here(const tarn__loader_thread *t) { return t->process == (long)getpid(); }
 
-static bool is_busy(const tarn__loader_thread *t)
+static bool in_work(const tarn__loader_thread *t)
 {
-    return atomic_load_explicit(&t->busy, memory_order_acquire);
+    return atomic_load_explicit(&t->at, memory_order_acquire) == TARN__JOB_IN_WORK;
+}
+
+/* Of the thread, which begins, and of the program's, which takes the job back, only one succeeds.
+ */
+static bool leave_given(tarn__loader_thread *t, int to)
+{
+    int given = TARN__JOB_GIVEN;
+    return atomic_compare_exchange_strong_explicit(&t->at, &given, to, memory_order_acq_rel,
+                                                   memory_order_acquire);
 }
 
 /* ---- the thread */
@@ -41,19 +46,13 @@ static void *run(void *argument)
 {
     tarn__loader_thread *t = argument;
     stand_back();
-    (void)pthread_mutex_lock(&t->lock);
     for (;;) {
-        while (!t->waiting && !t->ending) (void)pthread_cond_wait(&t->given, &t->lock);
-        if (t->ending) break;
-        t->waiting = false;
-        atomic_store_explicit(&t->busy, true, memory_order_relaxed);
-        (void)pthread_mutex_unlock(&t->lock);
+        while (sem_wait(&t->given) != 0) {} /* interrupted */
+        if (atomic_load_explicit(&t->ending, memory_order_acquire)) return NULL;
+        if (!leave_given(t, TARN__JOB_IN_WORK)) continue; /* too late */
         tarn__fill_take_part(&t->job);
-        atomic_store_explicit(&t->busy, false, memory_order_release);
-        (void)pthread_mutex_lock(&t->lock);
+        atomic_store_explicit(&t->at, TARN__JOB_OWN, memory_order_release);
     }
-    (void)pthread_mutex_unlock(&t->lock);
-    return NULL;
 }
 
 /* Signals are for the program's own threads: this one is born with all of them blocked. */
@@ -71,42 +70,32 @@ static bool start(tarn__loader_thread *t)
 
 bool tarn__loader_thread_ready(tarn__loader_thread *t)
 {
-    if (t->process != 0) return runs_here(t) && !is_busy(t);
+    if (t->process != 0) return runs_here(t) && !in_work(t);
     if (t->refused) return false;
-    t->waiting = t->ending = false;
-    atomic_init(&t->busy, false);
-    (void)pthread_mutex_init(&t->lock, NULL);
-    (void)pthread_cond_init(&t->given, NULL);
+    t->refused = true;
+    if (sem_init(&t->given, 0, 0) != 0) return false;
+    atomic_init(&t->at, TARN__JOB_OWN);
+    atomic_init(&t->ending, false);
     t->refused = !start(t);
-    if (!t->refused) t->process = (long)getpid();
+    if (t->refused) (void)sem_destroy(&t->given);
+    else t->process = (long)getpid();
     return !t->refused;
 }
 
 void tarn__loader_thread_give(tarn__loader_thread *t)
 {
-    (void)pthread_mutex_lock(&t->lock);
-    TARN_ASSERT(!t->waiting && !is_busy(t));
-    t->waiting = true;
-    (void)pthread_cond_signal(&t->given);
-    (void)pthread_mutex_unlock(&t->lock);
-}
-
-/* Keeps the thread from beginning with the job. */
-static void withdraw(tarn__loader_thread *t)
-{
-    (void)pthread_mutex_lock(&t->lock);
-    t->waiting = false;
-    (void)pthread_mutex_unlock(&t->lock);
+    TARN_ASSERT(!in_work(t));
+    atomic_store_explicit(&t->at, TARN__JOB_GIVEN, memory_order_release);
+    (void)sem_post(&t->given);
 }
 
 bool tarn__loader_thread_take(tarn__loader_thread *t)
 {
     if (!runs_here(t)) return false;
     tarn__fill_take_part(&t->job);
-    withdraw(t);
-    if (!is_busy(t)) return true;
+    if (leave_given(t, TARN__JOB_OWN) || !in_work(t)) return true;
     const uint64_t end = tarn__clock_ns() + patience_ns;
-    while (is_busy(t))
+    while (in_work(t))
         if (tarn__clock_ns() > end) return false;
     return true;
 }
@@ -115,19 +104,16 @@ void tarn__loader_thread_drop(tarn__loader_thread *t)
 {
     if (!runs_here(t)) return;
     tarn__fill_drop(&t->job);
-    withdraw(t);
-    while (is_busy(t)) (void)sched_yield();
+    (void)leave_given(t, TARN__JOB_OWN);
+    while (in_work(t)) (void)sched_yield();
 }
 
 void tarn__loader_thread_end(tarn__loader_thread *t)
 {
     if (t->process == 0 || !runs_here(t)) return;
-    (void)pthread_mutex_lock(&t->lock);
-    t->ending = true;
-    (void)pthread_cond_signal(&t->given);
-    (void)pthread_mutex_unlock(&t->lock);
+    atomic_store_explicit(&t->ending, true, memory_order_release);
+    (void)sem_post(&t->given);
     (void)pthread_join(t->thread, NULL);
-    (void)pthread_cond_destroy(&t->given);
-    (void)pthread_mutex_destroy(&t->lock);
+    (void)sem_destroy(&t->given);
     t->process = 0;
 }

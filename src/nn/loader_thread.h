@@ -8,8 +8,18 @@
 #define TARN_NN_LOADER_THREAD_H
 
 #include <pthread.h>
+#include <semaphore.h>
 
 #include "nn/loader_fill.h"
+
+/* Where a job is. There is no lock that a thread could hold while the system keeps it from going
+ * on.
+ */
+typedef enum tarn__loader_thread_at {
+    TARN__JOB_OWN,    /* it belongs to the program's thread alone */
+    TARN__JOB_GIVEN,  /* to both, who share its rows (loader_fill.h); the thread has not begun */
+    TARN__JOB_IN_WORK /* to both; the thread goes back to TARN__JOB_OWN when no rows are left */
+} tarn__loader_thread_at;
 
 /* All zeros is a thread that does not run yet. */
 typedef struct tarn__loader_thread {
@@ -17,11 +27,9 @@ typedef struct tarn__loader_thread {
     long process;       /* that the thread runs in; 0: there is none */
     tarn__fill_job job; /* the latest */
     pthread_t thread;
-    pthread_mutex_t lock;
-    pthread_cond_t given;
-    bool waiting, ending; /* guarded by the lock: there is a job that the thread has not begun; the
-                             thread is to end */
-    atomic_bool busy;     /* it takes part in the job; set under the lock */
+    sem_t given;        /* counts what was given, and the end */
+    atomic_int at;      /* a tarn__loader_thread_at */
+    atomic_bool ending; /* the thread is to end */
 } tarn__loader_thread;
 
 /* Makes the thread if there is none yet. True if a job may be given now: there can be a thread, and
