@@ -106,6 +106,8 @@ typedef struct tarn__input {
     tarn__layout layout;
     int32_t value;
     size_t offset; /* in its storage */
+    const tarn__storage
+        *apart; /* one that is none of those the program changes: it has been seen */
 } tarn__input;
 
 typedef struct tarn__label {

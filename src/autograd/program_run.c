@@ -19,9 +19,11 @@ static bool same_layout(const tarn__layout *a, const tarn__layout *b)
            memcmp(a->strides, b->strides, a->ndim * sizeof(a->strides[0])) == 0;
 }
 
-/* An input may not lie in memory that the program writes. */
-static bool stands_apart(const tarn__program *p, const tarn_tensor *t)
+/* An input may not lie in memory that the program writes. Those storages live and stay the same
+ * while the guards hold, so that another needs to be told from them once. */
+static bool stands_apart(const tarn__program *p, tarn__input *in, const tarn_tensor *t)
 {
+    if (in->apart == t->storage) return true;
     for (int32_t i = 0; i < p->values.n; i++) {
         const tarn__value *v = tarn__value_at(p, i);
         const bool changes = v->written || v->acted;
@@ -29,6 +31,7 @@ static bool stands_apart(const tarn__program *p, const tarn_tensor *t)
             (v->place == TARN__VALUE_OUTSIDE || v->place == TARN__VALUE_RESULT))
             return false;
     }
+    in->apart = t->storage;
     return true;
 }
 
@@ -56,7 +59,7 @@ static tarn__guard guard_inputs(const tarn__program *p, tarn_list inputs, char *
     }
     for (int32_t i = 0; i < p->inputs.n; i++) {
         tarn_tensor *t = inputs.items[i];
-        const tarn__input *in = tarn__input_at(p, i);
+        tarn__input *in = tarn__input_at(p, i);
         if (!same_layout(&t->layout, &in->layout)) {
             TELL("input %d is %s %s%s instead of %s %s", (int)i,
                  tarn_dtype_name((tarn_dtype)t->layout.dtype),
@@ -68,7 +71,7 @@ static tarn__guard guard_inputs(const tarn__program *p, tarn_list inputs, char *
         }
         const char *problem = NULL;
         if (t->requires_grad || t->node != NULL) problem = "requires a gradient";
-        else if (!stands_apart(p, t)) problem = "lies in memory that the step changes";
+        else if (!stands_apart(p, in, t)) problem = "lies in memory that the step changes";
         else if (!shares_alike(p, inputs, i)) problem = "shares memory in another way than before";
         if (problem == NULL) continue;
         TELL("input %d %s", (int)i, problem);
