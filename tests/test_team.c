@@ -204,9 +204,13 @@ static void training_gives_the_same_bits(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_part_is_done_once), cmocka_unit_test(work_within_work),
-        cmocka_unit_test(work_of_several_threads), cmocka_unit_test(a_child_has_a_team_of_its_own),
-        cmocka_unit_test(parts_cover_everything),  cmocka_unit_test(training_gives_the_same_bits),
+        cmocka_unit_test(every_part_is_done_once),
+        cmocka_unit_test(work_within_work),
+        cmocka_unit_test(work_of_several_threads),
+        cmocka_unit_test(a_child_has_a_team_of_its_own),
+        cmocka_unit_test(parts_cover_everything),
+        cmocka_unit_test(many_elements_give_the_same_bits),
+        cmocka_unit_test(training_gives_the_same_bits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
