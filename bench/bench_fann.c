@@ -66,7 +66,8 @@ static void measure_kind(const bench_options *options, const step_kind *kind)
 
 int main(int argc, char **argv)
 {
-    const bench_options options = bench_start(argc, argv, "Times training steps in FANN.");
+    const bench_options options =
+        bench_start_single(argc, argv, "Times training steps in FANN.", "");
     printf("one training step in FANN, us (median +- MAD of %d repetitions)\n",
            options.repetitions);
     for (int i = 0; i < N_STEP_KINDS; i++)

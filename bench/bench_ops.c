@@ -3,7 +3,8 @@
  * streams over what it must read and write.
  *
  * Each has two rows, forward alone (inside TARN_NO_GRAD) and forward with backward, which begins
- * with a given gradient and ends in empty gradients of the operands. */
+ * with a given gradient, whose copy is part of the floor, and ends in empty gradients of the
+ * operands. */
 #include <stdio.h>
 #include <string.h>
 
@@ -81,6 +82,15 @@ static bool make_floor(floor_plan *f, const op_floor *forward, const op_floor *b
         add_moves(f, both[i], buffers);
     }
     return f->n_parts > 0;
+}
+
+/* The gradient that backward begins with is the program's, and is copied: so it is in the floor. */
+static void add_arrival(floor_plan *f, const tarn_tensor *dy)
+{
+    const size_t n = (size_t)tarn_numel(dy) * tarn_dtype_size(tarn_get_dtype(dy)) / sizeof(float);
+    stream s = { .reads = 1, .writes = 1, .n = n };
+    s.in[0] = floor_buffer(f, n), s.out[0] = floor_buffer(f, n);
+    floor_add_stream(f, s);
 }
 
 /* ---- arms */
@@ -182,6 +192,7 @@ static bool measure_op(const bench_options *options, const op_row *row)
         tarn_tensor *y = row->run(&w.bed);
         w.bed.dy = tarn_random_uniform(tm, tarn_get_dtype(y), tarn_get_shape(y), 0.1, 0.9, 9);
         make_floor(&f, &row->forward, &row->backward);
+        add_arrival(&f, w.bed.dy);
         measure_row(options, both, "forward and backward", &(arm){ .run = run_both, .context = &w },
                     &f);
     }
@@ -222,11 +233,11 @@ static void list_operations(void)
 
 int main(int argc, char **argv)
 {
-    const bench_options options =
-        bench_start_on(argc, argv,
-                       "Times every operation against its floor. With \"list\" it only names the "
-                       "operations.",
-                       " [list]");
+    const bench_options options = bench_start_single(
+        argc, argv,
+        "Times every operation against its floor. With \"list\" it only names the "
+        "operations.",
+        " [list]");
     bool ok = true;
     if (options.n_operands > 0) {
         list_operations();

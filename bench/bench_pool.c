@@ -330,8 +330,9 @@ static void measure_pairs(const bench_options *options, bed *b)
 
 int main(int argc, char **argv)
 {
-    const bench_options options = bench_start(
-        argc, argv, "Creates, writes and releases tensors and blocks: from the pool, and plain.");
+    const bench_options options = bench_start_single(
+        argc, argv, "Creates, writes and releases tensors and blocks: from the pool, and plain.",
+        "");
     bed b = { .tm = tarn_manager_create(NULL), .pool = tarn_pool_create(NULL, NULL) };
     if (b.tm == NULL || b.pool == NULL) abort();
     printf("create + write + release, ns each (median +- MAD of %d repetitions, arms in turn)\n",

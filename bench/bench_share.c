@@ -87,8 +87,8 @@ int main(int argc, char **argv)
     static trace t;
     static replay r;
     enum { STEP, REPLAY, UNRECORDED, RECORDED, BACKWARD, ARMS };
-    const bench_options options =
-        bench_start(argc, argv, "Measures what the pool and the tape take of a training step.");
+    const bench_options options = bench_start_single(
+        argc, argv, "Measures what the pool and the tape take of a training step.", "");
     tarn_manager *tm = tarn_manager_create(&(tarn_manager_options){ .seed = 42 });
     step large, small;
     const double pairs_a_step = trace_steps(&t);

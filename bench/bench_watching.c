@@ -76,7 +76,7 @@ static bool measure_watching(const bench_options *options, const step_kind *kind
 int main(int argc, char **argv)
 {
     const bench_options options =
-        bench_start(argc, argv, "Times training steps that are watched in every way.");
+        bench_start_single(argc, argv, "Times training steps that are watched in every way.", "");
     printf("what watching costs a training step, us (median +- MAD of %d interleaved "
            "repetitions)\n",
            options.repetitions);

@@ -14,12 +14,18 @@
 
 /* ---- timing */
 
-double now_ns(void)
+static clockid_t clock_of_arms = CLOCK_MONOTONIC;
+
+static double read_clock(clockid_t clock)
 {
     struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    clock_gettime(clock, &t);
     return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
 }
+
+double now_ns(void) { return read_clock(CLOCK_MONOTONIC); }
+
+void measure_processor_time(void) { clock_of_arms = CLOCK_PROCESS_CPUTIME_ID; }
 
 static int compare(const void *a, const void *b)
 {
@@ -35,9 +41,9 @@ static double median_of(double *values, int n)
 
 static double once(const arm *a)
 {
-    const double start = now_ns();
+    const double start = read_clock(clock_of_arms);
     for (int i = 0; i < a->calls; i++) a->run(a->context);
-    return (now_ns() - start) / a->calls;
+    return (read_clock(clock_of_arms) - start) / a->calls;
 }
 
 void measure(arm *arms, int n_arms, int repetitions)
@@ -51,8 +57,10 @@ void measure(arm *arms, int n_arms, int repetitions)
             const double *split = arms[a].split;
             const double before[2] = { split ? split[0] : 0, split ? split[1] : 0 };
             times[a][r] = once(&arms[a]);
-            for (int i = 0; split != NULL && i < 2; i++)
-                parts[a][i][r] = (split[i] - before[i]) / arms[a].calls;
+            if (split == NULL) continue;
+            const double spent[2] = { split[0] - before[0], split[1] - before[1] };
+            for (int i = 0; i < 2; i++)
+                parts[a][i][r] = times[a][r] * spent[i] / (spent[0] + spent[1]);
         }
     }
     for (int a = 0; a < n_arms; a++) {
@@ -116,6 +124,13 @@ static void print_machine(const bench_options *options, const char *program)
 bench_options bench_start(int argc, char **argv, const char *what)
 {
     return bench_start_on(argc, argv, what, "");
+}
+
+bench_options bench_start_single(int argc, char **argv, const char *what, const char *operands)
+{
+    const bench_options options = bench_start_on(argc, argv, what, operands);
+    if (options.threads == 1) measure_processor_time();
+    return options;
 }
 
 bench_options bench_start_on(int argc, char **argv, const char *what, const char *operands)

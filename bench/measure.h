@@ -16,16 +16,21 @@ typedef struct arm {
     void (*run)(void *context);
     void *context;
     int calls; /* of run per repetition: a repetition should last some hundred microseconds */
-    const double *split; /* (2) NULL, or what run adds to: the nanoseconds of its two parts */
+    const double *split; /* (2) NULL, or what run adds to: the wall time of its two parts */
     double median;       /* results, in nanoseconds per call */
     double mad;
-    double parts[2]; /* with split: the medians of the parts */
+    double parts[2]; /* with split: the medians of the parts, whose shares of the whole it gives */
 } arm;
 
 enum { MAX_REPETITIONS = 1001 };
 
 /* The time, from any start. */
 double now_ns(void);
+
+/* From now on arms are timed by the processor time of the process instead of the wall clock. Both
+ * are the same where one thread works and nothing else does, but the former does not count what
+ * other programs of the machine take. */
+void measure_processor_time(void);
 
 /* Runs all arms in turn, `repetitions` times after one to warm up, and sets their results. */
 void measure(arm *arms, int n_arms, int repetitions);
@@ -44,8 +49,10 @@ typedef struct bench_options {
 } bench_options;
 
 /* Reads the command line, readies BLAS and prints on what the benchmark runs. Exits with 2 after a
- * usage error, with 0 after --help. */
+ * usage error, with 0 after --help. Benchmarks whose arms have no thread of their own call
+ * bench_start_single, which measures processor time unless BLAS has several threads. */
 bench_options bench_start(int argc, char **argv, const char *what);
+bench_options bench_start_single(int argc, char **argv, const char *what, const char *operands);
 
 /* The same for a benchmark that takes operands, such as "[FILE ...]". */
 bench_options bench_start_on(int argc, char **argv, const char *what, const char *operands);

@@ -5,6 +5,7 @@ import argparse
 import json
 import os
 import re
+import resource
 import statistics
 import subprocess
 import sys
@@ -17,31 +18,35 @@ CASE = "MNIST 784-128-10 b128 Adam"
 
 
 def run(command, environment=None):
-    """A command's output, and the seconds it took."""
-    began = time.perf_counter()
+    """A command's output, and the seconds it took on the clock and on the processor."""
+    def processor():
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return used.ru_utime + used.ru_stime
+    began, used = time.perf_counter(), processor()
     done = subprocess.run(list(map(str, command)), env={**os.environ, **(environment or {})}, stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE, text=True)
     if done.returncode != 0:
         sys.exit(f"bench-mnist: {Path(command[0]).name} failed\n{done.stdout}{done.stderr}")
-    return done.stdout, time.perf_counter() - began
+    return done.stdout, time.perf_counter() - began, processor() - used
 
 
 def run_tarn(options, seed):
     """All is the whole process, its start and its end included; and the kernels that it ran on."""
     with tempfile.NamedTemporaryFile("r") as file:
-        output, took = run([options.program, "--data", options.data, "--epochs", options.epochs, "--batch", 128, "--hidden",
-                            128, "--optimizer", "adam", "--lr", 0.001, "--threads", options.threads, "--seed", seed,
-                            "--json", file.name])
+        output, took, used = run([options.program, "--data", options.data, "--epochs", options.epochs, "--batch", 128,
+                                  "--hidden", 128, "--optimizer", "adam", "--lr", 0.001, "--threads", options.threads,
+                                  "--seed", seed, "--json", file.name])
         epochs = [json.loads(line) for line in file]
-    return {"training": sum(epoch["seconds"] for epoch in epochs), "all": took, "accuracy": epochs[-1]["test_accuracy"],
+    return {"training": sum(epoch["seconds"] for epoch in epochs), "all": took, "processor": used,
+            "accuracy": epochs[-1]["test_accuracy"],
             "kernels": re.search(r"BLAS on \d+ threads? \((.*)\)", output)[1]}
 
 
 def run_peer(options, seed, kernels):
     """All begins when Python and PyTorch are loaded."""
     threads = {name: str(options.threads) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
-    output, _ = run([options.python, PEER, options.data, "--epochs", options.epochs, "--seed", seed, "--threads",
-                     options.threads], {**threads, **({"OPENBLAS_CORETYPE": kernels} if kernels else {})})
+    output, _, _ = run([options.python, PEER, options.data, "--epochs", options.epochs, "--seed", seed, "--threads",
+                        options.threads], {**threads, **({"OPENBLAS_CORETYPE": kernels} if kernels else {})})
     return json.loads(output)
 
 
@@ -55,23 +60,26 @@ def spread(results, figure):
 
 
 def print_table(arms, epochs):
-    lines = [("", "training", "all", "test accuracy")]
+    figures = ("training", "all", "processor")
+    lines = [("", *figures, "test accuracy")]
     for name, results in arms.items():
         lines.append((name, *(f"{middle(results, figure):.2f} +- {spread(results, figure):.2f} s"
-                              for figure in ("training", "all")), f"{100 * middle(results, 'accuracy'):.2f} %"))
+                              for figure in figures), f"{100 * middle(results, 'accuracy'):.2f} %"))
     tarn, *peers = arms
     for name in peers:
         lines.append((f"{name} / {tarn}", *(f"{middle(arms[name], figure) / middle(arms[tarn], figure):.2f}x"
-                                            for figure in ("training", "all")), ""))
-    widths = [max(len(line[i]) for line in lines) for i in range(4)]
+                                            for figure in figures), ""))
+    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
     print(f"{CASE}, {epochs} epochs, medians of {len(arms[tarn])} runs that took turns")
     for i, line in enumerate(lines):
         print("| " + line[0].ljust(widths[0]) + " | " +
               " | ".join(cell.rjust(width) for cell, width in zip(line[1:], widths[1:])) + " |")
         if i == 0:
             print("|" + "|".join("-" * (width + 2) for width in widths) + "|")
-    print("\"training\" includes the making of batches; \"all\" also reading the files and a test after each epoch, and of\n"
-          "tarn the whole process, of PyTorch what follows its import.")
+    print("""\
+"training" includes the making of batches; "all" also reading the files and a test after each epoch, and of tarn the
+whole process, of PyTorch what follows its import. "processor" is the processor's time for all: on a machine that is
+busy with other things it says more than the clock.""")
 
 
 def write_rows(path, arms, epochs):

@@ -111,7 +111,7 @@ int main(int argc, char **argv)
     static char *all[] = { REPLAY_TRACES "/mnist_step.csv", REPLAY_TRACES "/mixed_step.csv" };
     static trace t;
     static replay r;
-    bench_options options = bench_start_on(
+    bench_options options = bench_start_single(
         argc, argv, "Replays traces of memory requests (default: those of bench/traces).",
         " [TRACE ...]");
     if (options.n_operands == 0) {

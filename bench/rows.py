@@ -119,8 +119,8 @@ def compare_records(old, new):
 # ---- tables
 
 def time(ns):
-    """Nanoseconds in the unit that suits them, three digits long."""
-    if ns is None:
+    """Nanoseconds in the unit that suits them, three digits long; nothing where there is nothing."""
+    if not ns:
         return ""
     for unit in ("ns", "us", "ms"):
         if ns < 999.5:
@@ -157,7 +157,7 @@ def results(rows):
     columns = [("", lambda r: r["case"]), ("tarn", lambda r: time(r["median_ns"])), ("+-", lambda r: time(r["mad_ns"]))]
     if any(row["floor_ns"] for row in rows):
         columns.append(("floor", lambda r: time(r["floor_ns"])))
-    if any(row["gemm_ns"] is not None for row in rows):
+    if any(row["gemm_ns"] or row["stream_ns"] for row in rows):
         columns += [("products", lambda r: time(r["gemm_ns"])), ("streams", lambda r: time(r["stream_ns"])),
                     ("of MB", lambda r: "" if r["bytes"] is None else f"{r['bytes'] / 1e6:.3g}")]
     if any(row["ratio"] for row in rows):

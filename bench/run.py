@@ -21,7 +21,6 @@ PROGRAMS = {
     "bench_scale": "steps from small to large",
     "bench_ops": "operations",
     "bench_feed": "feeding",
-    "bench_mnist": "epochs of MNIST",
     "bench_watching": "what watching costs a step",
     "bench_pool": "tensors and blocks, created and released",
     "replay": "the memory requests of steps, replayed",
@@ -144,8 +143,8 @@ def measure(build, options):
         each = [*common, "--repetitions", str(options.repetitions_of_a_round)]
         peers = {}
         if options.peers and program == "bench_step":
-            cases = [case for _, case in build.run(program, [*common, "--repetitions", "3"])[1]]
-            peers = step_peers(build, options, machine or build.run(program, [*common, "--repetitions", "3"])[0], cases)
+            here, found = build.run(program, [*common, "--repetitions", "3"])
+            peers = step_peers(build, options, here, [case for _, case in found if not case.endswith(", planned")])
         elif options.peers and program == "replay":
             peers = allocator_peers(build, options)
         if peers:

@@ -71,20 +71,22 @@ void step_run(void *context)
     (void)tarn_optimizer_step(s->opt);
 }
 
-void step_measure(const bench_options *options, bench_row *row, step *s, const step_kind *kind)
+static tarn_tensor *planned_step(tarn_tensor *const *inputs, int n, void *context)
 {
-    floor_plan f = { 0 };
-    floor_add_mlp(&f, kind->sizes, count_sizes(kind), kind->batch, kind->optimizer);
-    floor_tune(&f, options->repetitions < 21 ? options->repetitions : 21);
-    arm arms[] = { { .run = step_run, .context = s, .calls = calls_for(step_run, s, 2e6) },
-                   { .run = floor_run, .context = &f, .split = f.spent } };
-    arms[1].calls = calls_for(floor_run, &f, 2e6);
-    measure(arms, 2, options->repetitions);
-    row->median_ns = arms[0].median, row->mad_ns = arms[0].mad;
-    bench_set_floor(row, &arms[1]);
-    row->bytes = floor_bytes(&f);
-    row->floor = floor_method;
-    floor_free(&f);
+    step s = *(const step *)context;
+    if (n != 2) return NULL;
+    s.x = inputs[0], s.y = inputs[1];
+    tarn_tensor *loss = step_forward(&s);
+    (void)tarn_backward(loss);
+    (void)tarn_optimizer_step(s.opt);
+    return loss;
+}
+
+void step_run_planned(void *context)
+{
+    step *s = context;
+    if (s->plan == NULL) s->plan = tarn_plan_create(s->tm, planned_step, s, NULL);
+    (void)tarn_plan_run(s->plan, TARN_LIST(s->x, s->y));
 }
 
 /* ---- XOR by hand */
@@ -128,4 +130,67 @@ bool step_check_xor(void)
     }
     tarn_manager_destroy(tm);
     return agree;
+}
+
+static void run_by_hand(void *context)
+{
+    /* The loss must be computed, though nobody reads it. */
+    const float loss = xor_step_run(context);
+    __asm__ volatile("" : : "m"(loss));
+}
+
+/* ---- rows */
+
+/* Runs the arms (floor, eager and, if wanted, planned) and sets the rows. */
+static void measure_arms(const bench_options *options, arm *arms, const floor_plan *f,
+                         bench_row *const rows[2])
+{
+    const int n = rows[1] != NULL ? 3 : 2;
+    for (int a = 0; a < n; a++) arms[a].calls = calls_for(arms[a].run, arms[a].context, 2e6);
+    measure(arms, n, options->repetitions);
+    for (int i = 0; i + 1 < n; i++) {
+        bench_row *row = rows[i];
+        row->median_ns = arms[i + 1].median, row->mad_ns = arms[i + 1].mad;
+        if (f->n_parts > 0) {
+            bench_set_floor(row, &arms[0]);
+            row->bytes = floor_bytes(f);
+            row->floor = floor_method;
+        } else {
+            row->floor_ns = arms[0].median, row->floor_mad_ns = arms[0].mad;
+            row->floor = "the same step by hand in plain C, bench/xor_step.c; its losses agree";
+        }
+    }
+}
+
+bool step_measure(const bench_options *options, const step_kind *kind, bench_row *eager,
+                  bench_row *planned)
+{
+    tarn_manager *tm = tarn_manager_create(&(tarn_manager_options){ .seed = 42 });
+    floor_plan f = { 0 };
+    xor_step by_hand;
+    step s, p;
+    step_make(&s, kind, tm);
+    step_make(&p, kind, tm);
+    arm arms[3] = { { .run = run_by_hand, .context = &by_hand },
+                    { .run = step_run, .context = &s },
+                    { .run = step_run_planned, .context = &p } };
+    if (kind->is_xor) {
+        step_copy_xor(&by_hand, &s, no_progress);
+    } else {
+        floor_add_mlp(&f, kind->sizes, count_sizes(kind), kind->batch, kind->optimizer);
+        floor_tune(&f, options->repetitions < 21 ? options->repetitions : 21);
+        arms[0] = (arm){ .run = floor_run, .context = &f, .split = f.spent };
+    }
+    measure_arms(options, arms, &f, (bench_row *const[]){ eager, planned });
+    floor_free(&f);
+
+    bool ok = tarn_ok(tm);
+    if (!ok) fprintf(stderr, "benchmark: %s: %s\n", kind->name, tarn_error_message(tm));
+    if (ok && planned != NULL && !tarn_plan_is_replayed(p.plan)) {
+        fprintf(stderr, "benchmark: %s is not replayed: %s\n", kind->name,
+                tarn_plan_reason(p.plan));
+        ok = false;
+    }
+    tarn_manager_destroy(tm);
+    return ok;
 }

@@ -32,6 +32,7 @@ typedef struct step {
     tarn_linear l1, l2; /* of XOR */
     tarn_optimizer *opt;
     tarn_tensor *x, *y;
+    tarn_plan *plan; /* NULL until step_run_planned has made it */
 } step;
 
 /* Makes the net and its batch in the manager. The learning rate is such that nothing is learnt: the
@@ -45,9 +46,14 @@ tarn_tensor *step_forward(const step *s);
 /* Makes one step; an arm of measure. */
 void step_run(void *context);
 
-/* Measures a step in turns with its floor, and sets the figures of the row; not of XOR, whose floor
- * is xor_step.h. */
-void step_measure(const bench_options *options, bench_row *row, step *s, const step_kind *kind);
+/* The same by a plan: recorded once, then replayed. */
+void step_run_planned(void *context);
+
+/* Measures the step, and unless `planned` is NULL another of its kind that is planned, in turns
+ * with their floor, and sets the figures of the rows. False, with the reason printed, if something
+ * failed or the plan was not replayed. */
+bool step_measure(const bench_options *options, const step_kind *kind, bench_row *eager,
+                  bench_row *planned);
 
 /* Sets the step that is written by hand to what a step of XOR holds. */
 void step_copy_xor(xor_step *to, const step *from, double lr);

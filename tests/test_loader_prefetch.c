@@ -388,6 +388,54 @@ static void test_steady_state(void **state)
     assert_int_equal(threads.made, 1);
 }
 
+typedef struct model {
+    tarn_module *net;
+    tarn_linear layer;
+    tarn_optimizer *optimizer;
+} model;
+
+static tarn_tensor *train(tarn_tensor *const *inputs, int n, void *context)
+{
+    const model *m = context;
+    assert_int_equal(n, 2);
+    tarn_tensor *loss = tarn_cross_entropy(tarn_linear_forward(&m->layer, inputs[0]), inputs[1]);
+    (void)tarn_backward(loss);
+    (void)tarn_optimizer_step(m->optimizer);
+    return loss;
+}
+
+/* What three epochs make of a model; steps are planned, or run eagerly. */
+static uint64_t digest_after(check_fixture *f, tarn_loader *loader, tarn_plan_options options)
+{
+    tarn_manager *tm = f->tm;
+    model m = { .net = tarn_module_create(tm) };
+    m.layer = tarn_linear_create(m.net, "layer", COLUMNS, ROWS);
+    m.optimizer = tarn_adam_create(m.net, NULL);
+    check_status(tarn_fill_with(m.layer.weight, 0.01), TARN_OK);
+    tarn_plan *plan = tarn_plan_create(tm, train, &m, &options);
+    for (int epoch = 0; epoch < 3; epoch++) {
+        tarn_tensor *x, *y;
+        while (tarn_loader_next(loader, &x, &y)) {
+            TARN_SCOPE(tm);
+            assert_non_null(tarn_plan_run(plan, TARN_LIST(x, y)));
+        }
+    }
+    assert_true(tarn_plan_is_replayed(plan) == !options.eager);
+    check_no_error(tm);
+    return tarn_module_digest(m.net);
+}
+
+/* Batches that take turns in memory feed plans as well as eager steps. */
+static void test_planned_training(void **state)
+{
+    check_fixture *f = *state;
+    const data d = make_data(f->tm, ROWS, TARN_U8);
+    const pair p = make_pair(&d, (tarn_loader_options){ .batch_size = 10, .shuffle = true });
+    const uint64_t expected = digest_after(f, p.plain, (tarn_plan_options){ .eager = true });
+    assert_true(digest_after(f, p.ahead, (tarn_plan_options){ .eager = false }) == expected);
+    end_pair(p);
+}
+
 /* ---- failures */
 
 /* Runs two epochs as far as memory allows. True if they are complete. */
@@ -585,6 +633,7 @@ int main(void)
         TEST(test_views_and_saves_hold_a_batch),
         TEST(test_destroyed_while_filling),
         TEST(test_steady_state),
+        TEST(test_planned_training),
         TEST(test_short_memory),
         TEST(test_retry),
         TEST(test_held_error),

@@ -52,14 +52,17 @@ def make_step(case):
 
 
 def measure(step, repetitions):
-    """Median and MAD of the repetitions, in nanoseconds a step."""
+    """Median and MAD of the repetitions, in nanoseconds a step: of the processor if there is one thread, as in
+    measure.h, else of the wall clock."""
+    clock = time.process_time_ns if torch.get_num_threads() == 1 else time.perf_counter_ns
+
     def once(calls):
-        start = time.perf_counter_ns()
+        start = clock()
         for _ in range(calls):
             step()
-        return (time.perf_counter_ns() - start) / calls
+        return (clock() - start) / calls
     once(3)
-    calls = max(1, int(REPETITION_NS / once(3)))
+    calls = max(1, int(REPETITION_NS / max(1, once(3))))
     times = [once(calls) for _ in range(repetitions)]
     middle = statistics.median(times)
     return middle, statistics.median(abs(t - middle) for t in times)

@@ -33,27 +33,13 @@ static tarn_status check(tarn_tensor *logits, tarn_tensor *labels)
     return TARN_OK;
 }
 
-/* Element i of the axis along which `from` and `stride` lead. */
-static double at(const tarn_tensor *t, int64_t offset)
-{
-    const tarn_dtype dtype = (tarn_dtype)t->layout.dtype;
-    return tarn__load((const char *)t->data + offset * (int64_t)tarn_dtype_size(dtype), dtype);
-}
+#define TARN_KERNELS "nn/metrics.inc"
+#include "ops/for_each_float.h"
 
-/* The first of the largest elements of a row of `n`; -1 if there is none or one is NaN. */
-static int64_t largest(const tarn_tensor *t, int64_t offset, int64_t n, int64_t stride)
+/* The element that lies so many elements after the first. */
+static const void *element(const tarn_tensor *t, int64_t offset)
 {
-    int64_t best = -1;
-    double value = -INFINITY;
-    for (int64_t j = 0; j < n; j++) {
-        const double x = at(t, offset + j * stride);
-        if (isnan(x)) return -1;
-        if (best < 0 || x > value) {
-            best = j;
-            value = x;
-        }
-    }
-    return best;
+    return (const char *)t->data + offset * (int64_t)tarn__dtype_size(t->layout.dtype);
 }
 
 int64_t tarn_count_correct(tarn_tensor *logits, tarn_tensor *labels)
@@ -74,8 +60,11 @@ int64_t tarn_count_correct(tarn_tensor *logits, tarn_tensor *labels)
     const tarn__layout *x = &logits->layout, *y = &labels->layout;
     int64_t correct = 0;
     for (int64_t i = 0; i < x->dims[0]; i++) {
-        const int64_t answer = largest(logits, i * x->strides[0], x->dims[1], x->strides[1]);
-        if (answer >= 0 && (double)answer == at(labels, i * y->strides[0])) correct++;
+        const void *row = element(logits, i * x->strides[0]);
+        const int64_t answer = x->dtype == TARN_F32 ? largest_f32(row, x->dims[1], x->strides[1])
+                                                    : largest_f64(row, x->dims[1], x->strides[1]);
+        const double label = tarn__load(element(labels, i * y->strides[0]), (tarn_dtype)y->dtype);
+        if (answer >= 0 && (double)answer == label) correct++;
     }
     return correct;
 }

@@ -24,7 +24,7 @@
     X(log, u10) X(log1p, u10) X(tanh, u10) X(sin, u10) X(cos, u10) X(erf, u10) X(erfc, u15)
 
 /* What vmath_vector.inc is written in: vectors of WIDTH elements; loads and stores, of all elements
- * or of the first n (the others are 0, or stay untouched); a x + b; and, where |x| is below or
+ * or of the first n (the others are 0, or stay untouched); and, where |x| is below or
  * above a bound, and where any is. */
 
 #if defined(__clang__)
@@ -52,7 +52,6 @@ static const int32_t mask_words[16] = { -1, -1, -1, -1, -1, -1, -1, -1 };
 #define STORE(y, v) _mm256_storeu_ps(y, v)
 #define STORE_FIRST(n, y, v) _mm256_maskstore_ps(y, FIRST(n), v)
 #define ALL(x) _mm256_set1_ps(x)
-#define MULTIPLY_ADD(a, x, b) _mm256_fmadd_ps(a, x, b)
 #define SIZE(v) _mm256_andnot_ps(ALL(-0.0f), v)
 #define IS_LESS(a, b) _mm256_cmp_ps(a, b, _CMP_LT_OQ)
 #define ANY(mask) _mm256_movemask_ps(mask)
@@ -73,7 +72,6 @@ static const int32_t mask_words[16] = { -1, -1, -1, -1, -1, -1, -1, -1 };
 #define STORE(y, v) _mm256_storeu_pd(y, v)
 #define STORE_FIRST(n, y, v) _mm256_maskstore_pd(y, FIRST(n), v)
 #define ALL(x) _mm256_set1_pd(x)
-#define MULTIPLY_ADD(a, x, b) _mm256_fmadd_pd(a, x, b)
 #define SIZE(v) _mm256_andnot_pd(ALL(-0.0), v)
 #define IS_LESS(a, b) _mm256_cmp_pd(a, b, _CMP_LT_OQ)
 #define ANY(mask) _mm256_movemask_pd(mask)
@@ -104,7 +102,6 @@ static const int32_t mask_words[16] = { -1, -1, -1, -1, -1, -1, -1, -1 };
 #define STORE(y, v) _mm512_storeu_ps(y, v)
 #define STORE_FIRST(n, y, v) _mm512_mask_storeu_ps(y, FIRST(n), v)
 #define ALL(x) _mm512_set1_ps(x)
-#define MULTIPLY_ADD(a, x, b) _mm512_fmadd_ps(a, x, b)
 #define SIZE(v) _mm512_andnot_ps(ALL(-0.0f), v)
 #define IS_LESS(a, b) _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ)
 #define ANY(mask) (mask)
@@ -125,7 +122,6 @@ static const int32_t mask_words[16] = { -1, -1, -1, -1, -1, -1, -1, -1 };
 #define STORE(y, v) _mm512_storeu_pd(y, v)
 #define STORE_FIRST(n, y, v) _mm512_mask_storeu_pd(y, FIRST(n), v)
 #define ALL(x) _mm512_set1_pd(x)
-#define MULTIPLY_ADD(a, x, b) _mm512_fmadd_pd(a, x, b)
 #define SIZE(v) _mm512_andnot_pd(ALL(-0.0), v)
 #define IS_LESS(a, b) _mm512_cmp_pd_mask(a, b, _CMP_LT_OQ)
 #define ANY(mask) (mask)
