@@ -50,6 +50,8 @@ def join(runs):
         for figure in FIGURES:
             values = [r[figure] for r in same if r.get(figure) is not None]
             row[figure] = statistics.median(values) if values else None
+        if row["gemm_ns"] is not None and row["stream_ns"] is not None:
+            row["floor_ns"] = row["gemm_ns"] + row["stream_ns"]  # as in each run
         medians = [r["median_ns"] for r in same]
         row["mad_ns"] = mad(medians) if len(medians) > 2 else statistics.median(r["mad_ns"] for r in same)
         row["ratio"] = row["median_ns"] / row["floor_ns"] if row["floor_ns"] else None

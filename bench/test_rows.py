@@ -82,6 +82,11 @@ class Files(unittest.TestCase):
         self.assertEqual((joined["median_ns"], joined["mad_ns"], joined["ratio"]), (30, 10, 3))
         self.assertEqual(joined["peers"]["other"], {"median_ns": 7, "mad_ns": 2})
 
+    def test_a_joined_floor_is_the_sum_of_its_parts(self):
+        parts = [(10, 1), (30, 2), (20, 9)]
+        joined = rows.join([{KEY: {**row(50, g + s), "gemm_ns": g, "stream_ns": s}} for g, s in parts])[KEY]
+        self.assertEqual((joined["gemm_ns"], joined["stream_ns"], joined["floor_ns"]), (20, 2, 22))
+
 
 class Tables(unittest.TestCase):
     def test_times_have_three_digits(self):
