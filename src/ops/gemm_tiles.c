@@ -24,6 +24,11 @@
 
 #include <immintrin.h>
 
+/* Without optimisation gcc's masked instructions are macros that change signs. */
+#if !defined(__OPTIMIZE__)
+#pragma GCC diagnostic ignored "-Wsign-conversion"
+#endif
+
 enum {
     DEPTH = 256,                /* rows of a strip at most: with two vectors each, 32 KiB */
     FEW_TILES = 4,              /* that read a strip: less than its copy costs */
