@@ -27,7 +27,8 @@ typedef struct tarn__rates {
     double alpha, eps;
     double lr_decay, accumulator;
     double tolerance_grad, tolerance_change;
-    bool nesterov, centered;
+    uint32_t nesterov, centered; /* yes or no; of a size that leaves no gap: states are compared by
+                                    their bytes */
 } tarn__rates;
 
 /* A number of a family: where it is, what 0 stands for, and that it lies in [0, below). */
