@@ -23,7 +23,7 @@ enum {
     MOST_WORKERS = 255,
     LOOKS = 4000,           /* of a worker before it sleeps: about 100 us */
     LOOKS_OF_CALLER = 1000, /* before it lets others have the processor */
-    BYTES_A_PART = 1 << 18
+    BYTES_A_PART = 1 << 20
 };
 
 static struct team {

@@ -38,10 +38,10 @@ enum {
 #define EACH_OF_6(X) X(1) X(2) X(3) X(4) X(5) X(6)
 #define EACH_OF_12(X) EACH_OF_6(X) X(7) X(8) X(9) X(10) X(11) X(12)
 
-/* How many parts a product is worth: one for each thread, of at least 2^19 multiplications. */
+/* How many parts a product is worth: one for each thread, of at least 2^21 multiplications. */
 static int most_parts(int64_t m, int64_t n, int64_t k)
 {
-    const double parts = (double)m * (double)n * (double)k / (1 << 19);
+    const double parts = (double)m * (double)n * (double)k / (1 << 21);
     if (parts < 2) return 1;
     const int threads = tarn__threads();
     return parts < threads ? (int)parts : threads;

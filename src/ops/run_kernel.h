@@ -5,8 +5,8 @@
 
 #include "ops/op.h"
 
-/* Elements from which on threads share the work of an operation that treats each by itself. On two
- * cores of a Xeon of 2023 relu gains from 60000 elements on, exp earlier. */
+/* Below so many elements nobody asks whether threads should share the work of an operation that
+ * treats each by itself; from there on tarn__parts_for decides. */
 enum { TARN__MANY_ELEMENTS = 1 << 16 };
 
 /* Runs it in parts of the elements, where every operand has those of the result, without gaps. */
