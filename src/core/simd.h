@@ -2,15 +2,16 @@
  * simd.h - the instruction sets that kernels are compiled for, and the one that this process uses.
  *
  * One binary holds every kernel once for each level; which of them runs is looked up by
- * tarn__simd(). All levels compute the same operations on the same numbers in the same order, and
- * so give the same bits; a fused multiply-add is written only where a comment says so. */
+ * tarn__simd(). What compilers make of plain loops has the same bits at every level. Two things are
+ * written for vectors and agree between AVX2 and AVX-512 alone: ops/gemm_tiles.c, whose sums are
+ * fused multiply-adds, and ops/vmath.c. */
 #ifndef TARN_CORE_SIMD_H
 #define TARN_CORE_SIMD_H
 
 #include <stdatomic.h>
 
 /* The plain level is what the compiler was told to compile for. What the others ask of a processor
- * stands in cpu.h, what they allow a compiler in ops/for_each_simd.h. */
+ * stands in cpu.h, what they allow a compiler in target_avx2.h and target_avx512.h. */
 #if defined(__x86_64__) && defined(__GNUC__)
 #define TARN__SIMD_X86 1
 enum { TARN__SIMD_PLAIN, TARN__SIMD_AVX2, TARN__SIMD_AVX512, TARN__SIMD_LEVELS };

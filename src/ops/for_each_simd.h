@@ -13,33 +13,17 @@
 
 #if TARN__SIMD_X86
 
-#if defined(__clang__)
-#pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)
-#else
-#pragma GCC push_options
-#pragma GCC target("avx2,fma")
-#endif
+#include "core/target_avx2.h"
 #define TARN__LEVEL_NAME(f) f##_avx2
 #include "ops/both_floats.h"
 #undef TARN__LEVEL_NAME
-#if defined(__clang__)
-#pragma clang attribute pop
-#pragma clang attribute push(                                                        \
-    __attribute__((target("avx2,fma,avx512f,avx512cd,avx512bw,avx512dq,avx512vl"))), \
-    apply_to = function)
-#else
-#pragma GCC pop_options
-#pragma GCC push_options
-#pragma GCC target("avx2,fma,avx512f,avx512cd,avx512bw,avx512dq,avx512vl")
-#endif
+#include "core/target_end.h"
+
+#include "core/target_avx512.h"
 #define TARN__LEVEL_NAME(f) f##_avx512
 #include "ops/both_floats.h"
 #undef TARN__LEVEL_NAME
-#if defined(__clang__)
-#pragma clang attribute pop
-#else
-#pragma GCC pop_options
-#endif
+#include "core/target_end.h"
 
 #endif
 #undef TARN_KERNELS

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * gemm.c - matrix products: the one door to BLAS, and a plain product for those too small to be
- * worth its call. */
+ * gemm.c - matrix products: which way they take, the one door to BLAS, and a plain product for
+ * those too small for either of the others. */
 #include "ops/gemm.h"
 
 #include <limits.h>
@@ -29,7 +29,8 @@ enum { MOST = INT_MAX };
  *     8 x  8 x 8  130 | 120 | 103    82 | 44 | 105   84 | 79 | 104   109, 175, 128 | 116, 46, 34
  *
  * A linear layer asks for the three in equal numbers. At 256 they cost it 168 against 210, at 512
- * as much as BLAS or more. */
+ * as much as BLAS or more. The tiles of gemm_tiles.c, float: 84, 67, 63 at 4 x 8 x 2; 78, 70, 70 at
+ * 8 x 8 x 4; 138, 116, 115 at 8 x 8 x 8. */
 enum { SMALL = 256 };
 
 static bool is_small(int64_t m, int64_t n, int64_t k)

@@ -49,12 +49,7 @@ static int most_parts(int64_t m, int64_t n, int64_t k)
 
 /* ---- AVX2 */
 
-#if defined(__clang__)
-#pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)
-#else
-#pragma GCC push_options
-#pragma GCC target("avx2,fma")
-#endif
+#include "core/target_avx2.h"
 
 #define ROWS 6
 #define TILE_ROWS EACH_OF_6
@@ -113,15 +108,9 @@ static inline __m256i first_lanes_64(int64_t n)
 
 /* ---- AVX-512 */
 
-#if defined(__clang__)
-#pragma clang attribute pop
-#pragma clang attribute push(__attribute__((target("avx2,fma,avx512f,avx512dq,avx512vl"))), \
-                             apply_to = function)
-#else
-#pragma GCC pop_options
-#pragma GCC push_options
-#pragma GCC target("avx2,fma,avx512f,avx512dq,avx512vl")
-#endif
+#include "core/target_end.h"
+
+#include "core/target_avx512.h"
 
 #define ROWS 12
 #define TILE_ROWS EACH_OF_12
@@ -199,11 +188,7 @@ static const int64_t places_f64_avx512[3][2][8] = { ROUND_8(1), ROUND_8(2), ROUN
 #define FMA(x, y, z) _mm512_fmadd_pd(x, y, z)
 #include "ops/gemm_tiles.inc"
 
-#if defined(__clang__)
-#pragma clang attribute pop
-#else
-#pragma GCC pop_options
-#endif
+#include "core/target_end.h"
 
 /* ---- the one of the level in use */
 

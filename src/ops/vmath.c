@@ -27,12 +27,7 @@
  * or of the first n (the others are 0, or stay untouched); and, where |x| is below or
  * above a bound, and where any is. */
 
-#if defined(__clang__)
-#pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)
-#else
-#pragma GCC push_options
-#pragma GCC target("avx2,fma")
-#endif
+#include "core/target_avx2.h"
 
 /* Eight words of ones and then eight of zeros: the mask of the first n begins n before the zeros.
  */
@@ -78,15 +73,9 @@ static const int32_t mask_words[16] = { -1, -1, -1, -1, -1, -1, -1, -1 };
 #define CHOOSE(mask, a, b) _mm256_blendv_pd(b, a, mask)
 #include "ops/vmath_vector.inc"
 
-#if defined(__clang__)
-#pragma clang attribute pop
-#pragma clang attribute push(__attribute__((target("avx2,fma,avx512f,avx512dq"))), \
-                             apply_to = function)
-#else
-#pragma GCC pop_options
-#pragma GCC push_options
-#pragma GCC target("avx2,fma,avx512f,avx512dq")
-#endif
+#include "core/target_end.h"
+
+#include "core/target_avx512.h"
 
 #define REAL float
 #define REAL_C(x) x##f
@@ -128,10 +117,6 @@ static const int32_t mask_words[16] = { -1, -1, -1, -1, -1, -1, -1, -1 };
 #define CHOOSE(mask, a, b) _mm512_mask_blend_pd(mask, b, a)
 #include "ops/vmath_vector.inc"
 
-#if defined(__clang__)
-#pragma clang attribute pop
-#else
-#pragma GCC pop_options
-#endif
+#include "core/target_end.h"
 
 #endif

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: MIT
+ * target_avx512.h - from here to target_end.h functions are compiled for the level AVX-512 of
+ * simd.h. Deliberately without an include guard. */
+#if defined(__clang__)
+#pragma clang attribute push(                                                        \
+    __attribute__((target("avx2,fma,avx512f,avx512cd,avx512bw,avx512dq,avx512vl"))), \
+    apply_to = function)
+#else
+#pragma GCC push_options
+#pragma GCC target("avx2,fma,avx512f,avx512cd,avx512bw,avx512dq,avx512vl")
+#endif
