@@ -72,12 +72,17 @@ void measure(arm *arms, int n_arms, int repetitions)
     }
 }
 
+/* The first call does not count: it waits for memory that later ones find at hand, and would make
+ * every repetition a few calls, most of which then find the caches as another arm left them. */
 int calls_for(void (*run)(void *context), void *context, double nanoseconds)
 {
     arm probe = { .run = run, .context = context, .calls = 1 };
+    (void)once(&probe);
     double time = once(&probe);
-    for (; probe.calls < 1 << 20 && time * probe.calls < nanoseconds / 10; probe.calls *= 2)
+    while (probe.calls < 1 << 20 && time * probe.calls < nanoseconds / 2) {
+        probe.calls *= 2;
         time = once(&probe);
+    }
     const double calls = nanoseconds / (time > 1 ? time : 1);
     return calls < 1 ? 1 : (int)calls;
 }
