@@ -8,7 +8,7 @@
 #include "core/simd.h"
 #include "ops/gemm_tiles.h"
 
-enum { GAP = 5, DEPTH = 256 };
+enum { GAP = 5, DEPTH = 256, FEW = 8 };
 
 /* An operand of its own memory, of exactly the size that its elements span. */
 typedef struct operand {
@@ -79,21 +79,37 @@ static void expect_element(const operand *a, const operand *b, const operand *c,
                  c->f64[at], (double)c->f32[at], sum);
 }
 
-/* Every element, what lies between the rows, and the first elements once more from a product of two
- * rows and two columns, which must be the same bits. */
+/* The first elements once more, as a product of their own, which must give the same bits: of two
+ * rows and two columns, or nine where fewer would be computed in another way. */
+static void expect_first(int64_t m, int64_t n, int64_t k, int orders, bool add, const operand *a,
+                         const operand *b, const operand *c, const operand *was)
+{
+    const int64_t first = orders == 2 && m > FEW && n > FEW ? FEW + 1 : 2;
+    if (m < first || n < first) return;
+    operand part = make(first, first, false);
+    for (int64_t i = 0; i < first; i++)
+        for (int64_t j = 0; j < first; j++) {
+            part.f32[i * part.row + j] = (float)was->f64[i * was->row + j];
+            part.f64[i * part.row + j] = was->f64[i * was->row + j];
+        }
+    assert_true(run(first, first, k, a, b, &part, add));
+    for (int64_t i = 0; i < first; i++) {
+        const size_t n_first = (size_t)first;
+        assert_memory_equal(part.f32 + i * part.row, c->f32 + i * c->row, n_first * sizeof(float));
+        assert_memory_equal(part.f64 + i * part.row, c->f64 + i * c->row, n_first * sizeof(double));
+    }
+    drop(&part);
+}
+
+/* Every element, what lies between the rows, and the first elements once more. */
 static void expect_product(int64_t m, int64_t n, int64_t k, int orders, bool add)
 {
     operand a = make(m, k, (orders & 1) != 0), b = make(k, n, (orders & 2) != 0);
-    operand c = make(m, n, false), was = make(m, n, false), few = make(2, 2, false);
+    operand c = make(m, n, false), was = make(m, n, false);
     memcpy(was.f64, c.f64, (size_t)c.n * sizeof(*c.f64));
     for (int64_t i = 0; i < c.n; i++) was.f32[i] = c.f32[i];
     for (int64_t i = 0; i < m && !add; i++)
         for (int64_t j = 0; j < n; j++) c.f64[i * c.row + j] = c.f32[i * c.row + j] = NAN;
-    for (int64_t i = 0; i < 2 && m > 1 && n > 1; i++)
-        for (int64_t j = 0; j < 2; j++) {
-            few.f32[i * few.row + j] = was.f32[i * was.row + j];
-            few.f64[i * few.row + j] = was.f64[i * was.row + j];
-        }
     assert_true(run(m, n, k, &a, &b, &c, add));
     for (int64_t i = 0; i < m; i++) {
         for (int64_t j = 0; j < n; j++)
@@ -102,14 +118,8 @@ static void expect_product(int64_t m, int64_t n, int64_t k, int orders, bool add
             assert_true(c.f64[i * c.row + j] == was.f64[i * c.row + j] &&
                         c.f32[i * c.row + j] == was.f32[i * c.row + j]);
     }
-    if (m > 1 && n > 1) {
-        assert_true(run(2, 2, k, &a, &b, &few, add));
-        for (int64_t i = 0; i < 2; i++) {
-            assert_memory_equal(few.f32 + i * few.row, c.f32 + i * c.row, 2 * sizeof(float));
-            assert_memory_equal(few.f64 + i * few.row, c.f64 + i * c.row, 2 * sizeof(double));
-        }
-    }
-    drop(&a), drop(&b), drop(&c), drop(&was), drop(&few);
+    expect_first(m, n, k, orders, add, &a, &b, &c, &was);
+    drop(&a), drop(&b), drop(&c), drop(&was);
 }
 
 static void every_element_is_right(void **test)

@@ -4,17 +4,22 @@
  * The idea is that of Goto and van de Geijn (Anatomy of High-Performance Matrix Multiplication,
  * 2008), cut down to what nets of moderate size need: a strip of b, 256 rows deep and two vectors
  * wide, is copied so that it lies in the first cache in the order in which it is read; each tile of
- * c is then 12 (AVX2: 6) rows of a against the strip. a is read where it is, whatever its strides
- * are.
+ * c is then 12 (AVX2: 6) rows of a against the strip. a is read where it is, but for columns of
+ * which the next element is far away: these are copied too.
+ *
+ * Products of rows with rows, few on one side, are dot products: nothing has to be transposed.
  *
  * Measured against OpenBLAS 0.3.21 with its kernels for SkylakeX, one thread of a Xeon of 2023,
  * float, time of the tiles / time of OpenBLAS:
  *
- *     m n k              b^T            m n k             a^T           m n k             plain
- *     32 x 128 x 784     0.58           128 x 784 x 32    0.83          128 x 512 x 256   0.87
- *     64 x 128 x 784     0.80           128 x 784 x 64    0.86
- *     128 x 128 x 784    0.82           128 x 784 x 128   0.88
- *     128 x 512 x 784    0.86           512 x 784 x 128   0.84 */
+ *     m n k              b^T            m n k              a^T           m n k             plain
+ *     4 x 128 x 784      1.07           128 x 784 x 4      1.03          128 x 512 x 256   0.90
+ *     8 x 128 x 784      1.07           128 x 784 x 8      1.43          256 x 1024 x 1024 1.00
+ *     32 x 128 x 784     0.59           128 x 784 x 32     0.74
+ *     64 x 128 x 784     0.80           128 x 784 x 64     0.80
+ *     128 x 128 x 784    0.84           128 x 784 x 128    0.85
+ *     128 x 512 x 784    0.93           512 x 784 x 128    0.92
+ *     256 x 1024 x 1024  1.03           1024 x 1024 x 256  1.00 */
 #include "ops/gemm_tiles.h"
 
 #include "core/simd.h"
@@ -30,8 +35,12 @@
 #endif
 
 enum {
-    DEPTH = 256,                /* rows of a strip at most: with two vectors each, 32 KiB */
-    FEW_TILES = 4,              /* that read a strip: less than its copy costs */
+    DEPTH = 256,        /* rows of a strip at most: with two vectors each, 32 KiB */
+    FEW_TILES = 4,      /* that read a strip: less than its copy costs */
+    COPIED = 24 * 1024, /* bytes of a that are copied at a time */
+    MANY_ROWS = 96,     /* of c, for which transposing b is worth more than storing across */
+    FEW = 8,            /* rows or columns, computed by dot products */
+    MANY_STRIPS = 2,    /* for which rows of a are copied */
     MOST_REACH = INT32_MAX / 16 /* elements from one lane of a gathered vector to the next */
 };
 
@@ -53,6 +62,8 @@ static int most_parts(int64_t m, int64_t n, int64_t k)
 
 #define ROWS 6
 #define TILE_ROWS EACH_OF_6
+#define DOT_ROWS 3
+#define DOT_COLUMNS 2
 
 /* All bits of the first n lanes. */
 static inline __m256i first_lanes_32(int64_t n)
@@ -105,6 +116,8 @@ static inline __m256i first_lanes_64(int64_t n)
 
 #undef ROWS
 #undef TILE_ROWS
+#undef DOT_ROWS
+#undef DOT_COLUMNS
 
 /* ---- AVX-512 */
 
@@ -114,6 +127,8 @@ static inline __m256i first_lanes_64(int64_t n)
 
 #define ROWS 12
 #define TILE_ROWS EACH_OF_12
+#define DOT_ROWS 4
+#define DOT_COLUMNS 4
 
 /* The bits of the first n of 16 lanes. */
 static inline __mmask16 first_of_16(int64_t n)
