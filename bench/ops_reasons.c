@@ -13,6 +13,7 @@
 #define FIXED "so few bytes that the fixed cost of an operation remains"
 #define SERIAL "steps wait for one another: products too small for BLAS"
 #define WINDOWS "windows are brought together first"
+#define BESIDE "the elements of a window lie beside one another, not those of vectors"
 
 /* By the operation: a row's name as far as its first comma or semicolon. */
 static const struct {
@@ -73,6 +74,12 @@ static const struct {
     { "argmin", ORDERED },
     { "gather", PICKS },
     { "scatter_add", PICKS },
+    { "max_pool2d", BESIDE },
+    { "max_pool1d", BESIDE },
+    { "avg_pool2d", BESIDE },
+    { "avg_pool1d", BESIDE },
+    { "adaptive_max_pool2d", BESIDE },
+    { "adaptive_avg_pool2d", BESIDE },
     { "nll", FIXED },
     { "recurrence", SERIAL },
     { "conv2d_dw", WINDOWS },

@@ -10,73 +10,17 @@
  * does not count. In one dimension the first of each pair says nothing. */
 #include "ops/pooling.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "ops/loop.h"
 #include "ops/op_list.h"
-#include "ops/window.h"
+#include "ops/pooling_walk.h"
 
-/* ---- sizes */
-
-typedef struct pooling {
-    int64_t channels; /* of all images */
-    int64_t H_W;      /* elements of a channel of x */
-    tarn__window rows, columns;
-    bool adaptive, count_inside;
-} pooling;
-
-/* The window of axis 0 (rows) or 1 (columns) of an operation; size and count are left 0. */
-static tarn__window window_of(const tarn__attr *attr, int axis)
-{
-    if (attr->choice == TARN__POOLING_1D && axis == 0)
-        return (tarn__window){
-            .size = 1, .kernel = 1, .stride = 1, .padding = 0, .dilation = 1, .count = 1
-        };
-    if (attr->choice == TARN__POOLING_ADAPTIVE) return (tarn__window){ .dilation = 1 };
-    return (tarn__window){ .kernel = attr->sizes[axis],
-                           .stride = attr->sizes[2 + axis],
-                           .padding = attr->sizes[4 + axis],
-                           .dilation = 1 };
-}
-
-/* x is pooled to y, or spread from it. */
-static pooling pooling_of(const tarn__call *call, const tarn_tensor *x, const tarn_tensor *y)
-{
-    const int last = x->layout.ndim - 1;
-    pooling p = { .channels = x->layout.dims[0] * x->layout.dims[1],
-                  .rows = window_of(call->attr, 0),
-                  .columns = window_of(call->attr, 1),
-                  .adaptive = call->attr->choice == TARN__POOLING_ADAPTIVE,
-                  .count_inside = call->attr->keep };
-    if (last == 3) {
-        p.rows.size = x->layout.dims[2];
-        p.rows.count = y->layout.dims[2];
-    }
-    p.columns.size = x->layout.dims[last];
-    p.columns.count = y->layout.dims[last];
-    p.H_W = p.rows.size * p.columns.size;
-    return p;
-}
-
-/* A window along one axis: the places [begin, end) inside x, and how many count. */
-typedef struct span {
-    int64_t begin, end, n;
-} span;
-
-static span span_of(const pooling *p, const tarn__window *w, int64_t i)
-{
-    if (p->adaptive) {
-        const int64_t begin = i * w->size / w->count;
-        const int64_t end = ((i + 1) * w->size + w->count - 1) / w->count;
-        return (span){ begin, end, end - begin };
-    }
-    const int64_t first = i * w->stride - w->padding, behind = first + w->kernel;
-    const int64_t begin = first < 0 ? 0 : first, end = behind < w->size ? behind : w->size;
-    return (span){ begin, end, p->count_inside ? end - begin : w->kernel };
-}
-
-#define TARN_KERNELS "ops/pooling.inc"
+#define TARN_KERNELS "ops/pooling_max.inc"
+#include "ops/for_each_simd.h"
+#define TARN_KERNELS "ops/pooling_mean.inc"
 #include "ops/for_each_simd.h"
 
 /* ---- shape rules */
