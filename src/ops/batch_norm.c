@@ -16,6 +16,7 @@
 #include <math.h>
 
 #include "ops/batch_norm.h"
+#include "ops/lanes.h"
 #include "ops/loop.h"
 #include "ops/op_list.h"
 
@@ -85,9 +86,10 @@ static tarn_status infer_batch_norm(const tarn__call *call, tarn__layout *out, i
 typedef struct channels {
     double *m, *r, *w, *b; /* (C) */
     double *s, *t;         /* (C): sums, of backward */
+    void *numbers;         /* (NUMBERS, C): what elements meet, in their type */
 } channels;
 
-enum { PER_CHANNEL = sizeof(channels) / sizeof(double *) };
+enum { NUMBERS = 5, PER_CHANNEL = 6 + NUMBERS };
 
 static size_t batch_norm_scratch(const tarn__call *call)
 {
@@ -97,7 +99,7 @@ static size_t batch_norm_scratch(const tarn__call *call)
 static channels channels_of(const tarn__call *call, int64_t C)
 {
     double *at = call->scratch->data;
-    return (channels){ at, at + C, at + 2 * C, at + 3 * C, at + 4 * C, at + 5 * C };
+    return (channels){ at, at + C, at + 2 * C, at + 3 * C, at + 4 * C, at + 5 * C, at + 6 * C };
 }
 
 /* What gradients read. Moments or mean are operand 3. */

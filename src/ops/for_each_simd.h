@@ -8,20 +8,26 @@
 #include "core/simd.h"
 
 #define TARN__LEVEL_NAME(f) f
+#define TARN__LEVEL_BYTES 16
 #include "ops/both_floats.h"
+#undef TARN__LEVEL_BYTES
 #undef TARN__LEVEL_NAME
 
 #if TARN__SIMD_X86
 
 #include "core/target_avx2.h"
 #define TARN__LEVEL_NAME(f) f##_avx2
+#define TARN__LEVEL_BYTES 32
 #include "ops/both_floats.h"
+#undef TARN__LEVEL_BYTES
 #undef TARN__LEVEL_NAME
 #include "core/target_end.h"
 
 #include "core/target_avx512.h"
 #define TARN__LEVEL_NAME(f) f##_avx512
+#define TARN__LEVEL_BYTES 64
 #include "ops/both_floats.h"
+#undef TARN__LEVEL_BYTES
 #undef TARN__LEVEL_NAME
 #include "core/target_end.h"
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/values.h"
+#include "ops/lanes.h"
 #include "ops/op.h"
 #include "ops/reduce.h"
 
@@ -142,12 +143,6 @@ void tarn__add_strided(tarn_tensor *dst, const tarn_tensor *src)
     {                                                                                            \
         static double (*const levels[])(const real *, int64_t) = TARN__LEVELS(sum_##type);       \
         return levels[tarn__simd()](x, n);                                                       \
-    }                                                                                            \
-    double tarn__sum_squares_##type(const real *x, int64_t n, double m)                          \
-    {                                                                                            \
-        static double (*const levels[])(const real *, int64_t, double) =                         \
-            TARN__LEVELS(sum_squares_##type);                                                    \
-        return levels[tarn__simd()](x, n, m);                                                    \
     }                                                                                            \
     void tarn__sum_columns_##type(const real *x, int64_t n, int64_t w, int64_t row, double *sum) \
     {                                                                                            \

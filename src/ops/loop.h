@@ -67,18 +67,12 @@ static inline bool tarn__loop_next(tarn__loop *loop)
 double tarn__sum_f32(const float *x, int64_t n);
 double tarn__sum_f64(const double *x, int64_t n);
 
-/* The sum of (x - m)^2, likewise. */
-double tarn__sum_squares_f32(const float *x, int64_t n, double m);
-double tarn__sum_squares_f64(const double *x, int64_t n, double m);
-
 /* Adds to sum[j] column j of a matrix of n rows of w elements, whose rows begin `row` elements
  * apart; in double and always in the same order. */
 void tarn__sum_columns_f32(const float *x, int64_t n, int64_t w, int64_t row, double *sum);
 void tarn__sum_columns_f64(const double *x, int64_t n, int64_t w, int64_t row, double *sum);
 
 #define tarn__sum(x, n) _Generic(*(x), float : tarn__sum_f32, double : tarn__sum_f64)(x, n)
-#define tarn__sum_squares(x, n, m) \
-    _Generic(*(x), float : tarn__sum_squares_f32, double : tarn__sum_squares_f64)(x, n, m)
 #define tarn__sum_columns(x, n, w, row, sum) \
     _Generic(*(x), float : tarn__sum_columns_f32, double : tarn__sum_columns_f64)(x, n, w, row, sum)
 

@@ -2,14 +2,15 @@
  * moments.c - variance and standard deviation along axes. */
 #include <math.h>
 
+#include "ops/lanes.h"
 #include "ops/op_list.h"
 #include "ops/reduce.h"
 
-/* What forward leaves for backward, in double: of every output its first term, and then the mean of
- * the differences from it. */
+/* What forward leaves for backward: the means of all outputs, rounded, and then what the rounding
+ * has left out. */
 static void moments_aux(const tarn__call *call, tarn__layout *layout)
 {
-    layout->dtype = TARN_F64;
+    layout->dtype = call->in[0]->layout.dtype;
     layout->ndim = 1;
     layout->dims[0] = 2 * call->out->layout.numel;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * norm.c - norms along axes. */
+#include "ops/lanes.h"
 #include "ops/op_list.h"
 #include "ops/real.h"
 #include "ops/reduce.h"

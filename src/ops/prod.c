@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * prod.c - the product along axes. */
+#include "ops/lanes.h"
 #include "ops/op_list.h"
 #include "ops/reduce.h"
 

@@ -2,6 +2,7 @@
  * reduce.c - sum and mean, and what all reductions share. */
 #include "ops/reduce.h"
 
+#include "ops/lanes.h"
 #include "ops/op_list.h"
 #include "ops/shapes.h"
 

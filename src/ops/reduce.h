@@ -87,27 +87,88 @@ bool tarn__reduction_next_piece(tarn__reduction *r);
     do TARN__EACH_TERM(&(reduction)->block, statement); \
     while (tarn__reduction_next_block(reduction))
 
-/* Runs a statement for each element of dx, in which `x` is the same element of the operand, `dy`
- * and `o` the gradient and the number of its output: it says in `g` what is to be stored or added.
- */
-#define TARN__EACH_GRADIENT(call, formula)                                                   \
-    do {                                                                                     \
-        const tarn_tensor *in = (call)->in[0], *din = (call)->din[0];                        \
-        const tarn__layout kept = tarn__kept_layout(&din->layout, (call)->attr->axes);       \
-        const REAL *dys = (call)->dout->data;                                                \
-        tarn__loop loop;                                                                     \
-        tarn__loop_begin(&loop, &din->layout, 3,                                             \
-                         (const tarn__layout *const[]){ &din->layout, &in->layout, &kept }); \
-        do {                                                                                 \
-            REAL *to = (REAL *)din->data + loop.offset[0];                                   \
-            const REAL *from = (const REAL *)in->data + loop.offset[1];                      \
-            for (int64_t i = 0; i < loop.n; i++) {                                           \
-                const int64_t o = loop.offset[2] + i * loop.step[2];                         \
-                const REAL x = from[i * loop.step[1]], dy = dys[o], g = (formula);           \
-                to[i] = (call)->add[0] ? to[i] + g : g;                                      \
-            }                                                                                \
-        } while (tarn__loop_next(&loop));                                                    \
+/* Adds up k formulas of all terms x of each output j of a piece, in double: total[t][j] of them are
+ * the sums of term[t]. Rows of terms without gaps go to lanes, as lanes.h says of k, op, unit and
+ * the statements; columns of them vectorise as they are. */
+#define TARN__TOTAL_PIECE(k, op, unit, reduction, total, ...)                                  \
+    do {                                                                                       \
+        for (int t = 0; t < (k); t++)                                                          \
+            for (int64_t j = 0; j < (reduction)->block.w; j++) (total)[t][j] = (unit);         \
+        do {                                                                                   \
+            const tarn__reduce_block block = (reduction)->block;                               \
+            const REAL *xs = block.x;                                                          \
+            if (block.along == 1 && block.n > 1)                                               \
+                for (int64_t j = 0; j < block.w; j++, xs += block.across) {                    \
+                    double of_row[k];                                                          \
+                    IN_LANES(k, op, unit, block.n, of_row, const NUMBER x = TAKE(xs);          \
+                             __VA_ARGS__);                                                     \
+                    for (int t = 0; t < (k); t++) (total)[t][j] = (total)[t][j] op of_row[t];  \
+                }                                                                              \
+            else if (block.across == 1)                                                        \
+                for (int64_t i = 0; i < block.n; i++, xs += block.along) {                     \
+                    TARN__INDEPENDENT                                                          \
+                    for (int64_t j = 0; j < block.w; j++)                                      \
+                        TARN__TOTAL_TERM(k, op, total, xs[j], __VA_ARGS__)                     \
+                }                                                                              \
+            else                                                                               \
+                for (int64_t j = 0; j < block.w; j++)                                          \
+                    for (int64_t i = 0; i < block.n; i++)                                      \
+                        TARN__TOTAL_TERM(k, op, total, xs[j * block.across + i * block.along], \
+                                         __VA_ARGS__)                                          \
+        } while (tarn__reduction_next_block(reduction));                                       \
     } while (0)
+#define TARN__TOTAL_TERM(k, op, total, element, ...)                            \
+    {                                                                           \
+        const double x = (double)(element);                                     \
+        double term[k];                                                         \
+        __VA_ARGS__;                                                            \
+        for (int t = 0; t < (k); t++) (total)[t][j] = (total)[t][j] op term[t]; \
+    }
+
+/* Stores or adds each element of dx: `x` is the same element of the operand, `dy` and `o` are the
+ * gradient and the number of its output, of which `constants` declares what does not depend on x.
+ */
+#define TARN__EACH_GRADIENT(call, constants, formula)                                              \
+    do {                                                                                           \
+        const tarn_tensor *in = (call)->in[0], *din = (call)->din[0];                              \
+        const tarn__layout kept = tarn__kept_layout(&din->layout, (call)->attr->axes);             \
+        const REAL *dys = (call)->dout->data;                                                      \
+        const bool add = (call)->add[0];                                                           \
+        tarn__loop loop;                                                                           \
+        tarn__loop_begin(&loop, &din->layout, 3,                                                   \
+                         (const tarn__layout *const[]){ &din->layout, &in->layout, &kept });       \
+        do {                                                                                       \
+            REAL *to = (REAL *)din->data + loop.offset[0];                                         \
+            const REAL *from = (const REAL *)in->data + loop.offset[1];                            \
+            const int64_t first = loop.offset[2], step = loop.step[1], o_step = loop.step[2];      \
+            if (o_step == 0) {                                                                     \
+                const int64_t o = first;                                                           \
+                const REAL dy = dys[o];                                                            \
+                constants;                                                                         \
+                if (step == 1) TARN__GRADIENTS(1, , formula)                                       \
+                else TARN__GRADIENTS(step, , formula)                                              \
+            } else if (step == 1 && o_step == 1) {                                                 \
+                TARN__GRADIENTS(1, const int64_t o = first + i; const REAL dy = dys[o]; constants; \
+                                , formula)                                                         \
+            } else {                                                                               \
+                TARN__GRADIENTS(step, const int64_t o = first + i * o_step;                        \
+                                const REAL dy = dys[o]; constants;, formula)                       \
+            }                                                                                      \
+        } while (tarn__loop_next(&loop));                                                          \
+    } while (0)
+#define TARN__GRADIENTS(step, of_output, formula)                        \
+    {                                                                    \
+        if (add) TARN__GRADIENTS_INTO(to[i] +, step, of_output, formula) \
+        else TARN__GRADIENTS_INTO(, step, of_output, formula)            \
+    }
+#define TARN__GRADIENTS_INTO(before, step, of_output, formula) \
+    {                                                          \
+        TARN__INDEPENDENT                                      \
+        for (int64_t i = 0; i < loop.n; i++) {                 \
+            const REAL x = from[i * (step)];                   \
+            of_output to[i] = before(formula);                 \
+        }                                                      \
+    }
 
 /* Visits the outputs of a reduction one after the other; each time `terms` walks through its terms,
  * in x at terms.offset[0] after x_first, in dx, which has x's shape, at terms.offset[1] after

@@ -13,6 +13,7 @@
  * r are kept for backward, which computes u again. */
 #include <math.h>
 
+#include "ops/lanes.h"
 #include "ops/loop.h"
 #include "ops/op_list.h"
 
