@@ -447,7 +447,7 @@ const op_case op_cases_reductions[] = {
     ROW(var,             1, OF(OP_DISTINCT),               var_variant,           1,  16, OP_BY_LAYOUT),
     ROW(std,             1, OF(OP_DISTINCT),               var_variant,           1,   8, OP_BY_LAYOUT),
     ROW(norm,            1, OF(OP_DISTINCT_SIZES),         norm_variant,          4,   8, OP_BY_LAYOUT),
-    ROW(logsumexp,       1, OF(OP_ANY),                    reduce_variant,        4,   8, 0),
+    ROW(logsumexp,       1, OF(OP_ANY),                    reduce_variant,        4,   8, OP_BY_LAYOUT),
     ROW(cumsum,          1, OF(OP_ANY),                    axis_variant,          1,   1, OP_LINEAR | OP_NO_SCALAR),
     ROW(softmax,         1, OF(OP_ANY),                    axis_variant,          8,  24, OP_NO_SCALAR),
     ROW(log_softmax,     1, OF(OP_ANY),                    axis_variant,          4, 128, OP_NO_SCALAR),

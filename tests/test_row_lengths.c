@@ -227,6 +227,62 @@ static void check_gradients(tarn_manager *tm, const row_op *op, tarn_dtype dtype
                      e[i]);
 }
 
+/* ---- the first of equals, NaN before all, wherever in a row they are */
+
+/* The place of the extreme in a row of small integers, in which NaN stands for itself. */
+static int64_t plain_place(int64_t n, const double *x, bool largest)
+{
+    int64_t place = 0;
+    for (int64_t i = 1; i < n && !isnan(x[place]); i++)
+        if (isnan(x[i]) || (largest ? x[i] > x[place] : x[i] < x[place])) place = i;
+    return place;
+}
+
+static void check_places(tarn_manager *tm, tarn_dtype dtype, int64_t n, const double *data,
+                         bool by_columns, bool largest)
+{
+    TARN_SCOPE(tm);
+    const tarn_axes axes = by_columns ? TARN_AXES(0) : TARN_AXES(1);
+    tarn_tensor *x = tarn_cast(tarn_from_array(tm, TARN_F64, TARN_SHAPE(ROWS, n), data), dtype);
+    if (by_columns) x = tarn_contiguous(tarn_transpose(x, 0, 1));
+    x = tarn_require_grad(x);
+    tarn_tensor *places = largest ? tarn_argmax(x, axes) : tarn_argmin(x, axes);
+    tarn_tensor *best = tarn_keep(largest ? tarn_max(x, axes) : tarn_min(x, axes));
+    check_status(tarn_backward(tarn_sum(best, TARN_ALL_AXES)), TARN_OK);
+    const int64_t *at = tarn_data(places);
+    const double *got = tarn_data(tarn_cast(best, TARN_F64));
+    const double *dx = tarn_data(tarn_cast(tarn_grad_of(x), TARN_F64));
+    for (int64_t r = 0; r < ROWS; r++) {
+        const int64_t place = plain_place(n, data + r * n, largest);
+        const double e = data[r * n + place];
+        assert_int_equal(at[r], place);
+        assert_true(isnan(e) ? isnan(got[r]) : got[r] == e && signbit(got[r]) == signbit(e));
+        for (int64_t i = 0; i < n; i++)
+            assert_true(dx[by_columns ? i * ROWS + r : r * n + i] == (i == place));
+    }
+}
+
+/* Few different numbers, zeros of both signs among them; in some rows NaN. */
+static void extremes_are_the_first(void **state)
+{
+    static double data[ROWS * MOST];
+    for (size_t l = 0; l < sizeof(lengths) / sizeof(lengths[0]); l++)
+        for (int64_t variant = 0; variant < 6; variant++) {
+            const int64_t n = lengths[l];
+            for (int64_t r = 0; r < ROWS; r++)
+                for (int64_t i = 0; i < n; i++) {
+                    const int64_t jump = (i + 1) * (2 * variant + 3) * 31 + r * 7;
+                    const double sign = jump / 5 % 2 != 0 ? -1 : 1;
+                    double *x = &data[r * n + i];
+                    *x = sign * (double)(jump % (1 + variant));
+                    if (variant % 2 != 0 && i > n / 3 && jump % 11 == 0) *x = NAN;
+                }
+            for (tarn_dtype dtype = TARN_F32; dtype <= TARN_F64; dtype++)
+                for (int how = 0; how < 4; how++)
+                    check_places(MANAGER(state), dtype, n, data, how % 2 != 0, how / 2 != 0);
+        }
+}
+
 /* ---- all of them */
 
 typedef void (*check)(tarn_manager *, const row_op *, tarn_dtype, int64_t, lie);
@@ -257,6 +313,7 @@ int main(void)
                                         check_teardown),
         cmocka_unit_test_setup_teardown(gradients_are_those_of_operations, check_setup,
                                         check_teardown),
+        cmocka_unit_test_setup_teardown(extremes_are_the_first, check_setup, check_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -19,6 +19,7 @@
 #include "core/size.h"
 #include "ops/formula.h"
 #include "ops/gemm.h"
+#include "ops/lanes.h"
 #include "ops/op_list.h"
 #include "ops/real.h"
 

@@ -3,6 +3,7 @@
  * the first over the others. */
 #include <string.h>
 
+#include "ops/lanes.h"
 #include "ops/op_list.h"
 #include "ops/reduce.h"
 
@@ -19,17 +20,19 @@ typedef struct winners {
     int64_t place[TARN__REDUCE_PIECE];
 } winners;
 
-typedef void (*contest)(const tarn__reduce_block *block, winners *w);
+/* Lets the terms of a block compete with the winners before them; whose places are wanted or not.
+ */
+typedef void (*contest)(const tarn__reduce_block *block, winners *w, bool placed);
 
-/* Lets the terms of a block compete with the winners before them: by > the largest wins, by < the
- * smallest. The loops run along the stride at which terms lie closest; the order within one output
- * is the same either way. */
+/* By > the largest wins, by < the smallest. The loops run along the stride at which terms lie
+ * closest; the order within one output is the same either way. */
 #define CONTEST(name, code, type, beats)                                                         \
-    static void name(const tarn__reduce_block *block, winners *w)                                \
+    static void name(const tarn__reduce_block *block, winners *w, bool placed)                   \
     {                                                                                            \
         const type *x = block->x;                                                                \
         type *best = w->best.code;                                                               \
         const int64_t across = block->across, along = block->along;                              \
+        (void)placed;                                                                            \
         if (block->place == 0)                                                                   \
             for (int64_t j = 0; j < block->w; j++) best[j] = x[j * across], w->place[j] = 0;     \
         if (along <= across)                                                                     \
@@ -56,108 +59,64 @@ TARN_DTYPE_LIST(CONTEST_MIN)
 #undef CONTEST
 
 /* Plays all contests for one piece of outputs; returns how many there are. */
-static int64_t play(tarn__reduction *r, contest play_block, winners *w)
+static int64_t play(tarn__reduction *r, contest play_block, winners *w, bool placed)
 {
     const int64_t n = r->block.w;
-    do play_block(&r->block, w);
+    do play_block(&r->block, w, placed);
     while (tarn__reduction_next_block(r));
     return n;
 }
 
-/* ---- kernels */
-
-static tarn_status forward(const tarn__call *call, contest play_block)
-{
-    const size_t bytes = tarn_dtype_size((tarn_dtype)call->out->layout.dtype);
-    unsigned char *y = call->out->data;
-    tarn__reduction r;
-    tarn__reduction_begin(&r, call->in[0], call->attr->axes);
-    do {
-        winners w;
-        const size_t n = (size_t)play(&r, play_block, &w);
-        memcpy(y, &w.best, n * bytes);
-        y += n * bytes;
-    } while (tarn__reduction_next_piece(&r));
-    return TARN_OK;
-}
-
-/* Where the term at `place` of an output lies, counted from the output's first term. */
+/* Where the term at `place` of an output lies, counted from the output's first term. Along the
+ * first of the axes there is nothing to divide. */
 static int64_t offset_of_place(const tarn__layout *x, uint32_t axes, int64_t place)
 {
     int64_t offset = 0;
-    for (int axis = x->ndim - 1; axis >= 0; axis--) {
+    for (int axis = x->ndim - 1; axis >= 0 && place > 0; axis--) {
         if ((axes >> axis & 1) == 0) continue;
+        if ((axes & ((UINT32_C(1) << axis) - 1)) == 0) return offset + place * x->strides[axis];
         offset += place % x->dims[axis] * x->strides[axis];
         place /= x->dims[axis];
     }
     return offset;
 }
 
-/* dx = dy at the winner, which is found again. */
-#define BACKWARD(name, type, play_block)                                                      \
-    static tarn_status name(const tarn__call *call)                                           \
-    {                                                                                         \
-        tarn_tensor *din = call->din[0];                                                      \
-        const type *dy = call->dout->data;                                                    \
-        tarn__reduction r;                                                                    \
-        if (!call->add[0]) memset(din->data, 0, tarn__bytes(din));                            \
-        tarn__reduction_begin_into(&r, call->in[0], call->attr->axes, din);                   \
-        const int64_t step = r.outputs.step[1];                                               \
-        do {                                                                                  \
-            winners w;                                                                        \
-            type *dx = (type *)din->data + r.outputs.offset[1] + r.done * step;               \
-            const int64_t n = play(&r, play_block, &w);                                       \
-            for (int64_t j = 0; j < n; j++)                                                   \
-                dx[j * step + offset_of_place(&din->layout, call->attr->axes, w.place[j])] += \
-                    *dy++;                                                                    \
-        } while (tarn__reduction_next_piece(&r));                                             \
-        return TARN_OK;                                                                       \
-    }
+/* ---- kernels */
 
-static tarn_status max_forward_f32(const tarn__call *call) { return forward(call, max_F32); }
-static tarn_status max_forward_f64(const tarn__call *call) { return forward(call, max_F64); }
-static tarn_status min_forward_f32(const tarn__call *call) { return forward(call, min_F32); }
-static tarn_status min_forward_f64(const tarn__call *call) { return forward(call, min_F64); }
-BACKWARD(max_backward_f32, float, max_F32)
-BACKWARD(max_backward_f64, double, max_F64)
-BACKWARD(min_backward_f32, float, min_F32)
-BACKWARD(min_backward_f64, double, min_F64)
-#undef BACKWARD
+#define TARN_KERNELS "ops/extreme.inc"
+#include "ops/for_each_simd.h"
 
-static tarn_status places(const tarn__call *call, const contest *play_block)
+static tarn_status places(const tarn__call *call, contest play_block)
 {
-    const tarn_tensor *x = call->in[0];
     int64_t *y = call->out->data;
     tarn__reduction r;
-    tarn__reduction_begin(&r, x, call->attr->axes);
+    tarn__reduction_begin(&r, call->in[0], call->attr->axes);
     do {
         winners w;
-        const int64_t n = play(&r, play_block[x->layout.dtype], &w);
+        const int64_t n = play(&r, play_block, &w, true);
         memcpy(y, w.place, (size_t)n * sizeof(*y));
         y += n;
     } while (tarn__reduction_next_piece(&r));
     return TARN_OK;
 }
 
-static tarn_status argmax_forward(const tarn__call *call)
-{
-    static const contest play_block[] = {
-#define ENTRY(code, type, name) [TARN_##code] = max_##code,
-        TARN_DTYPE_LIST(ENTRY)
-#undef ENTRY
-    };
-    return places(call, play_block);
-}
-
-static tarn_status argmin_forward(const tarn__call *call)
-{
-    static const contest play_block[] = {
-#define ENTRY(code, type, name) [TARN_##code] = min_##code,
-        TARN_DTYPE_LIST(ENTRY)
-#undef ENTRY
-    };
-    return places(call, play_block);
-}
+/* Of floats by level. */
+#define PLACES(op)                                                                            \
+    static tarn_status arg##op##_forward(const tarn__call *call)                              \
+    {                                                                                         \
+        static const contest any[] = { TARN_DTYPE_LIST(PLACES_##op) };                        \
+        static const contest floats[][2] = TARN__KERNELS(op##_block);                         \
+        const uint8_t dtype = call->in[0]->layout.dtype;                                      \
+        const bool is_float = dtype == TARN_F32 || dtype == TARN_F64;                         \
+        return places(call, is_float ? floats[tarn__simd()][dtype == TARN_F64] : any[dtype]); \
+    }
+#define PLACES_max(code, type, name) [TARN_##code] = max_##code,
+#define PLACES_min(code, type, name) [TARN_##code] = min_##code,
+PLACES(max)
+PLACES(min)
+#undef PLACES_min
+#undef PLACES_max
+#undef PLACES
 
 /* ---- the gradients as expressions: the places of the winners do not change with x */
 
@@ -205,8 +164,8 @@ const tarn__op tarn__op_max = {
     .layout = TARN__STRIDED,
     .uses = { TARN__USES_IN0 },
     .infer = infer,
-    .forward = TARN__FLOATS(max_forward),
-    .backward = TARN__FLOATS(max_backward),
+    .forward = TARN__KERNELS(max_forward),
+    .backward = TARN__KERNELS(max_backward),
     .graph = max_graph,
 };
 
@@ -217,8 +176,8 @@ const tarn__op tarn__op_min = {
     .layout = TARN__STRIDED,
     .uses = { TARN__USES_IN0 },
     .infer = infer,
-    .forward = TARN__FLOATS(min_forward),
-    .backward = TARN__FLOATS(min_backward),
+    .forward = TARN__KERNELS(min_forward),
+    .backward = TARN__KERNELS(min_backward),
     .graph = min_graph,
 };
 

@@ -24,6 +24,7 @@
 #include <string.h>
 
 #include "core/simd.h"
+#include "ops/loop.h"
 
 #if TARN__SIMD_X86
 #include <immintrin.h>

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * logsumexp.c - log(sum(e^x)) along axes. */
 #include "ops/formula.h"
+#include "ops/lanes.h"
 #include "ops/op_list.h"
 #include "ops/real.h"
 #include "ops/reduce.h"

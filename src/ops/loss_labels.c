@@ -4,6 +4,7 @@
  *
  * attr: value = label smoothing, keep = rows labelled sizes[0] are ignored, choice = reduction. */
 #include "ops/formula.h"
+#include "ops/lanes.h"
 #include "ops/loss.h"
 #include "ops/op_list.h"
 #include "ops/real.h"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * softmax.c - softmax and log_softmax along one axis. */
 #include "ops/formula.h"
+#include "ops/lanes.h"
 #include "ops/op_list.h"
 #include "ops/real.h"
 #include "ops/reduce.h"
