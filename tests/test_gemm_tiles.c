@@ -8,7 +8,7 @@
 #include "core/simd.h"
 #include "ops/gemm_tiles.h"
 
-enum { GAP = 5, DEPTH = 256, FEW = 8 };
+enum { GAP = 5, DEPTH = 256, FEW = 8, SMALL_DEPTH = 16 };
 
 /* An operand of its own memory, of exactly the size that its elements span. */
 typedef struct operand {
@@ -84,7 +84,7 @@ static void expect_element(const operand *a, const operand *b, const operand *c,
 static void expect_first(int64_t m, int64_t n, int64_t k, int orders, bool add, const operand *a,
                          const operand *b, const operand *c, const operand *was)
 {
-    const int64_t first = orders == 2 && m > FEW && n > FEW ? FEW + 1 : 2;
+    const int64_t first = orders == 2 && k > SMALL_DEPTH && m > FEW && n > FEW ? FEW + 1 : 2;
     if (m < first || n < first) return;
     operand part = make(first, first, false);
     for (int64_t i = 0; i < first; i++)
@@ -125,7 +125,7 @@ static void expect_product(int64_t m, int64_t n, int64_t k, int orders, bool add
 static void every_element_is_right(void **test)
 {
     static const int64_t sizes[] = { 1, 2, 5, 6, 7, 12, 13, 16, 17, 25, 31, 32, 33, 49 };
-    static const int64_t depths[] = { 1, 3, DEPTH };
+    static const int64_t depths[] = { 1, 3, 16, 17, DEPTH };
     (void)test;
     if (tarn__simd() == TARN__SIMD_PLAIN) skip();
     state = check_seed();

@@ -193,8 +193,9 @@ void tarn__parallel(tarn__part *work, void *context, int parts)
 
 int tarn__parts_for(int64_t bytes)
 {
+    if (bytes < 2 * BYTES_A_PART) return 1;
     const int threads = tarn__threads();
-    if (threads == 1 || bytes < 2 * BYTES_A_PART) return 1;
+    if (threads == 1) return 1;
     const int64_t parts = bytes / BYTES_A_PART;
     return parts < 4 * threads ? (int)parts : 4 * threads;
 }

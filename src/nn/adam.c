@@ -13,14 +13,21 @@ enum { BETA1, BETA1_REST, BETA2, BETA2_REST, STEP, ROOT, EPS, DECAY };
 #define TARN_KERNELS "nn/adam.inc"
 #include "ops/for_each_simd.h"
 
+/* 1 - beta^t. Where beta^t is at most e^-38, below half a unit in the last place of 1, it is not
+ * computed: it takes as long as the update of a small net. */
+static double rest_of_power(double beta, uint64_t t)
+{
+    return (1 - beta) * (double)t > 38 ? 1 : 1 - pow(beta, (double)t);
+}
+
 static void prepare_common(const tarn__rates *rates, uint64_t t, double *c)
 {
     c[BETA1] = rates->beta1;
     c[BETA1_REST] = 1 - rates->beta1;
     c[BETA2] = rates->beta2;
     c[BETA2_REST] = 1 - rates->beta2;
-    c[STEP] = rates->lr / (1 - pow(rates->beta1, (double)t));
-    c[ROOT] = 1 / sqrt(1 - pow(rates->beta2, (double)t));
+    c[STEP] = rates->lr / rest_of_power(rates->beta1, t);
+    c[ROOT] = 1 / sqrt(rest_of_power(rates->beta2, t));
     c[EPS] = rates->eps;
 }
 

@@ -8,6 +8,7 @@
 #include <cblas.h>
 
 #include "core/checkers.h"
+#include "core/simd.h"
 #include "ops/gemm_tiles.h"
 
 /* The largest size that BLAS takes. */
@@ -18,9 +19,9 @@ enum { MOST = INT_MAX };
 #define blas_gemv_f32 cblas_sgemv
 #define blas_gemv_f64 cblas_dgemv
 
-/* A product of at most SMALL multiplications runs in plain C. Measured on a Xeon of 2023 with one
- * thread, in ns, plain product | OpenBLAS 0.3.21 with its kernels for SkylakeX, which know small
- * matrices | for Haswell, which do not:
+/* A product of at most SMALL multiplications runs in plain C, unless tiles compute it: then one of
+ * at most TINY. Measured on a Xeon of 2023 with one thread, in ns, plain product | OpenBLAS 0.3.21
+ * with its kernels for SkylakeX, which know small matrices | for Haswell, which do not:
  *
  *     m n k        a b^T, float      a b, float      a^T b, float    the same, double
  *     4 x  8 x 2   36 |  74 |  72                                     30 |  82 |  78
@@ -29,13 +30,15 @@ enum { MOST = INT_MAX };
  *     8 x  8 x 8  130 | 120 | 103    82 | 44 | 105   84 | 79 | 104   109, 175, 128 | 116, 46, 34
  *
  * A linear layer asks for the three in equal numbers. At 256 they cost it 168 against 210, at 512
- * as much as BLAS or more. The tiles of gemm_tiles.c, float: 84, 67, 63 at 4 x 8 x 2; 78, 70, 70 at
- * 8 x 8 x 4; 138, 116, 115 at 8 x 8 x 8. */
-enum { SMALL = 256 };
+ * as much as BLAS or more. The tiles of gemm_tiles.c take 72, 46 and 46 at
+ * 8 x 8 x 8, and what the plain product takes at 4 x 8 x 2. */
+enum { SMALL = 256, TINY = 64 };
 
 static bool is_small(int64_t m, int64_t n, int64_t k)
 {
-    return m <= SMALL && n <= SMALL && k <= SMALL && m * n * k <= SMALL;
+    const bool tiles = tarn__simd() != TARN__SIMD_PLAIN && m > 1 && n > 1;
+    const int64_t most = tiles ? TINY : SMALL;
+    return m <= most && n <= most && k <= most && m * n * k <= most;
 }
 
 /* ---- how BLAS sees a matrix */

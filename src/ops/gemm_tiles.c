@@ -41,6 +41,9 @@ enum {
     MANY_ROWS = 96,     /* of c, for which transposing b is worth more than storing across */
     FEW = 8,            /* rows or columns, computed by dot products */
     MANY_STRIPS = 2,    /* for which rows of a are copied */
+    SMALL_ROWS = 32,    /* of a product that needs no other way than its tiles, */
+    SMALL_DEPTH = 16,   /* and its depth */
+    FEW_GATHERS = 4,    /* take less than transposing */
     MOST_REACH = INT32_MAX / 16 /* elements from one lane of a gathered vector to the next */
 };
 
