@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: MIT
- * loop.c - walking over strided elements; copies, additions and sums. */
+ * loop.c - walking over strided elements, and sums. */
 #include "ops/loop.h"
 
 #include <string.h>
 
-#include "core/values.h"
+#include "core/simd.h"
 #include "ops/lanes.h"
-#include "ops/op.h"
-#include "ops/reduce.h"
 
 /* ---- loops */
 
@@ -62,74 +60,6 @@ uint32_t tarn__repeated_axes(const tarn__layout *x, const tarn__layout *y)
         if (own < 0 || x->dims[own] != y->dims[axis]) axes |= UINT32_C(1) << axis;
     }
     return axes;
-}
-
-/* ---- copies and additions of any strides */
-
-typedef void (*row_kernel)(int64_t n, void *y, int64_t y_step, const void *x, int64_t x_step);
-
-#define COPY_ROW(code, type, name)                                                                 \
-    static void copy_row_##code(int64_t n, void *y, int64_t y_step, const void *x, int64_t x_step) \
-    {                                                                                              \
-        type *restrict to = y;                                                                     \
-        const type *restrict from = x;                                                             \
-        if (y_step == 1 && x_step == 1) memcpy(to, from, (size_t)n * sizeof(type));                \
-        else                                                                                       \
-            for (int64_t i = 0; i < n; i++) to[i * y_step] = from[i * x_step];                     \
-    }
-TARN_DTYPE_LIST(COPY_ROW)
-#undef COPY_ROW
-
-static const row_kernel copy_rows[] = {
-#define COPY_ENTRY(code, type, name) [TARN_##code] = copy_row_##code,
-    TARN_DTYPE_LIST(COPY_ENTRY)
-#undef COPY_ENTRY
-};
-
-#define ADD_ROW(code, type)                                                                       \
-    static void add_row_##code(int64_t n, void *y, int64_t y_step, const void *x, int64_t x_step) \
-    {                                                                                             \
-        type *restrict to = y;                                                                    \
-        const type *restrict from = x;                                                            \
-        if (y_step == 1 && x_step == 1)                                                           \
-            for (int64_t i = 0; i < n; i++) to[i] += from[i];                                     \
-        else                                                                                      \
-            for (int64_t i = 0; i < n; i++) to[i * y_step] += from[i * x_step];                   \
-    }
-ADD_ROW(F32, float)
-ADD_ROW(F64, double)
-#undef ADD_ROW
-
-static void for_each_row(row_kernel kernel, tarn_tensor *dst, const tarn_tensor *src)
-{
-    if (dst->layout.numel == 0) return;
-    if (dst->layout.contiguous && src->layout.contiguous) {
-        kernel(dst->layout.numel, dst->data, 1, src->data, 1);
-        return;
-    }
-    const int64_t bytes = (int64_t)tarn_dtype_size((tarn_dtype)dst->layout.dtype);
-    unsigned char *to = dst->data;
-    const unsigned char *from = src->data;
-    tarn__loop loop;
-    tarn__loop_begin(&loop, &dst->layout, 2,
-                     (const tarn__layout *const[]){ &dst->layout, &src->layout });
-    do {
-        kernel(loop.n, to + loop.offset[0] * bytes, loop.step[0], from + loop.offset[1] * bytes,
-               loop.step[1]);
-    } while (tarn__loop_next(&loop));
-}
-
-void tarn__copy_strided(tarn_tensor *dst, const tarn_tensor *src)
-{
-    if (dst->manager->dry) return;
-    for_each_row(copy_rows[dst->layout.dtype], dst, src);
-}
-
-void tarn__add_strided(tarn_tensor *dst, const tarn_tensor *src)
-{
-    if (dst->manager->dry) return;
-    if (tarn__is_expanded(&dst->layout)) tarn__add_sums(dst, src);
-    else for_each_row(dst->layout.dtype == TARN_F64 ? add_row_F64 : add_row_F32, dst, src);
 }
 
 /* ---- sums */

@@ -7,18 +7,40 @@
 #include "ops/op_list.h"
 #include "ops/shapes.h"
 
-/* Every element of t, which has no gaps. */
-static void fill(tarn_tensor *t, double value)
+/* An element, of any type. */
+typedef union element {
+    float f32;
+    double f64;
+    int32_t i32;
+    int64_t i64;
+    uint8_t u8;
+} element;
+
+static element element_of(const tarn_tensor *t, double value)
 {
-    union {
-        float f32;
-        double f64;
-        int32_t i32;
-        int64_t i64;
-        uint8_t u8;
-    } element;
-    tarn__store(&element, (tarn_dtype)t->layout.dtype, value);
-    tarn__fill(t->data, tarn__elements(t), &element, tarn__dtype_size(t->layout.dtype));
+    element e;
+    tarn__store(&e, (tarn_dtype)t->layout.dtype, value);
+    return e;
+}
+
+/* Places [start, start + n) of t along an axis. */
+static void fill_part(const tarn_tensor *t, int axis, int64_t start, int64_t n, element *value)
+{
+    tarn_tensor to = *t;
+    tarn__narrow(&to, axis, start, n, 1);
+    tarn_tensor from = to; /* the same element everywhere */
+    from.data = value;
+    for (int i = 0; i < from.layout.ndim; i++) from.layout.strides[i] = 0;
+    tarn__layout_refresh(&from.layout);
+    tarn__copy_strided(&to, &from);
+}
+
+/* Fills t along an axis but for [start, start + n), to which it is narrowed. */
+static void surround(tarn_tensor *t, int axis, int64_t start, int64_t n, element *value)
+{
+    fill_part(t, axis, 0, start, value);
+    fill_part(t, axis, start + n, t->layout.dims[axis] - start - n, value);
+    tarn__narrow(t, axis, start, n, 1);
 }
 
 /* ---- pad: `axes` has the padded axes, and sizes, two for each of them, how many elements come
@@ -53,8 +75,13 @@ static tarn_status pad_infer(const tarn__call *call, tarn__layout *out, int64_t 
 
 static tarn_status pad_forward(const tarn__call *call)
 {
-    tarn_tensor y = inside(call->out, call->attr);
-    fill(call->out, call->attr->value);
+    tarn_tensor y = *call->out;
+    element value = element_of(&y, call->attr->value);
+    for (int axis = 0, k = 0; axis < y.layout.ndim; axis++) {
+        if ((call->attr->axes >> axis & 1) == 0) continue;
+        surround(&y, axis, call->attr->sizes[k], call->in[0]->layout.dims[axis], &value);
+        k += 2;
+    }
     tarn__copy_strided(&y, call->in[0]);
     return TARN_OK;
 }
@@ -108,8 +135,15 @@ static tarn_status unslice_infer(const tarn__call *call, tarn__layout *out, int6
 
 static tarn_status unslice_forward(const tarn__call *call)
 {
-    tarn_tensor y = sliced(call->out, &call->in[0]->layout, call->attr);
-    fill(call->out, 0);
+    const tarn__layout *x = &call->in[0]->layout;
+    const int axis = tarn__axis(x, call->attr->axis);
+    tarn_tensor y = *call->out;
+    element zero = element_of(&y, 0);
+    if (call->attr->sizes[2] == 1) surround(&y, axis, call->attr->sizes[1], x->dims[axis], &zero);
+    else {
+        tarn__fill(y.data, tarn__elements(&y), &zero, tarn__dtype_size(y.layout.dtype));
+        y = sliced(&y, x, call->attr);
+    }
     tarn__copy_strided(&y, call->in[0]);
     return TARN_OK;
 }
