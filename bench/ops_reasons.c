@@ -9,7 +9,8 @@
 #define DIVIDES "a division or a root takes longer than its bytes"
 #define DOUBLES "accumulates in double"
 #define ORDERED "NaN and the first of equals: elements one after the other"
-#define PICKS "elements one by one, each index checked"
+#define PICKS "elements one by one, each index copied when it is checked"
+#define PLACES "what one place is given is summed in double"
 #define FIXED "so few bytes that the fixed cost of an operation remains"
 #define SERIAL "steps wait for one another: products too small for BLAS"
 #define WINDOWS "windows are brought together first"
@@ -74,6 +75,8 @@ static const struct {
     { "argmin", ORDERED },
     { "gather", PICKS },
     { "scatter_add", PICKS },
+    { "index_select", PLACES },
+    { "index_add", PLACES },
     { "max_pool2d", BESIDE },
     { "max_pool1d", BESIDE },
     { "avg_pool2d", BESIDE },

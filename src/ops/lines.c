@@ -5,12 +5,17 @@
  * of x, to which the indices point. A list of indices is the same for every line. */
 #include "ops/lines.h"
 
+#include <string.h>
+
 #include "core/size.h"
 #include "ops/loop.h"
 #include "ops/op_list.h"
 #include "ops/shapes.h"
 
-enum { LINES = 8 }; /* of which sums are computed together */
+enum {
+    LINES = 8,  /* of which sums are computed together: of every element by itself */
+    PIECE = 256 /* and of whole slices */
+};
 
 /* ---- lines */
 
@@ -108,71 +113,48 @@ tarn_status tarn__lines_read(const tarn__call *call)
                               call->scratch->data);
 }
 
+/* Before loops that are no vectors, and of so few instructions that those of the loop count. */
+#define UNROLLED _Pragma("GCC unroll 4")
+
+#define TARN_KERNELS "ops/lines.inc"
+#include "ops/for_each_simd.h"
+
 /* ---- y (+)= x at the indices, for every line */
 
-/* Walks along that side of y whose elements are closer to each other. */
-#define TAKE(name, type, op)                                                                    \
-    static void name(lines *l, void *y_data, const void *x_data)                                \
-    {                                                                                           \
-        do {                                                                                    \
-            const tarn__loop *loop = &l->loop;                                                  \
-            const int64_t n = l->n, m = loop->n;                                                \
-            const int64_t y_step = loop->step[0], x_step = loop->step[1], step = loop->step[2]; \
-            type *y = (type *)y_data + loop->offset[0];                                         \
-            const type *x = (const type *)x_data + loop->offset[1];                             \
-            const int64_t *at = l->indices + loop->offset[2];                                   \
-            if (m == 1 || l->y <= y_step)                                                       \
-                for (int64_t k = 0; k < m; k++)                                                 \
-                    for (int64_t i = 0; i < n; i++)                                             \
-                        y[k * y_step + i * l->y] op                                             \
-                            x[k * x_step + at[k * step + i * l->at] * l->x];                    \
-            else if (step != 0)                                                                 \
-                for (int64_t i = 0; i < n; i++)                                                 \
-                    for (int64_t k = 0; k < m; k++)                                             \
-                        y[k * y_step + i * l->y] op                                             \
-                            x[k * x_step + at[k * step + i * l->at] * l->x];                    \
-            else                                                                                \
-                for (int64_t i = 0; i < n; i++) {                                               \
-                    type *restrict to = y + i * l->y;                                           \
-                    const type *restrict from = x + at[i * l->at] * l->x;                       \
-                    for (int64_t k = 0; k < m; k++) to[k * y_step] op from[k * x_step];         \
-                }                                                                               \
-        } while (tarn__loop_next(&l->loop));                                                    \
-    }
-#define TAKE_STORED(code, type, name) TAKE(take_##code, type, =)
-TARN_DTYPE_LIST(TAKE_STORED)
-TAKE(take_added_f32, float, +=)
-TAKE(take_added_f64, double, +=)
-#undef TAKE_STORED
-#undef TAKE
-
-typedef void (*take_kernel)(lines *l, void *y, const void *x);
+/* Elements of one byte. */
+static void take_u8(lines *l, void *y_data, const void *x_data)
+{
+    const int64_t y_step = l->loop.step[0], x_step = l->loop.step[1], step = l->loop.step[2];
+    do {
+        uint8_t *y = (uint8_t *)y_data + l->loop.offset[0];
+        const uint8_t *x = (const uint8_t *)x_data + l->loop.offset[1];
+        const int64_t *at = l->indices + l->loop.offset[2];
+        for (int64_t i = 0; i < l->n; i++)
+            for (int64_t k = 0; k < l->loop.n; k++)
+                y[k * y_step + i * l->y] = x[k * x_step + at[k * step + i * l->at] * l->x];
+    } while (tarn__loop_next(&l->loop));
+}
 
 void tarn__lines_take(const tarn__call *call, tarn_tensor *y, const tarn_tensor *x, bool add)
 {
-    static const take_kernel stored[] = {
-#define TAKE_ENTRY(code, type, name) [TARN_##code] = take_##code,
-        TARN_DTYPE_LIST(TAKE_ENTRY)
-#undef TAKE_ENTRY
-    };
-    const uint8_t dtype = y->layout.dtype;
+    static void (*const stored[][2])(lines *, void *, const void *) = TARN__KERNELS(take_stored);
+    static void (*const added[][2])(lines *, void *, const void *) = TARN__KERNELS(take_added);
+    const size_t bytes = tarn__dtype_size(y->layout.dtype);
     lines l;
     begin(&l, call, &x->layout, &y->layout);
     if (l.n == 0 || l.loop.n == 0) return;
-    const take_kernel added = dtype == TARN_F64 ? take_added_f64 : take_added_f32;
-    (add ? added : stored[dtype])(&l, y->data, x->data);
+    if (bytes == 1) take_u8(&l, y->data, x->data);
+    else (add ? added : stored)[tarn__simd()][bytes == sizeof(double)](&l, y->data, x->data);
 }
 
 /* ---- x += y at the indices, for every line */
 
-#define TARN_KERNELS "ops/lines.inc"
-#include "ops/for_each_float.h"
-
 void tarn__lines_put(const tarn__call *call, tarn_tensor *x, const tarn_tensor *y)
 {
+    static void (*const puts[][2])(lines *, const tarn__call *, void *, const void *) =
+        TARN__KERNELS(put);
     lines l;
     begin(&l, call, &x->layout, &y->layout);
     if (l.n == 0 || l.loop.n == 0) return;
-    if (x->layout.dtype == TARN_F64) put_f64(&l, call, x->data, y->data);
-    else put_f32(&l, call, x->data, y->data);
+    puts[tarn__simd()][x->layout.dtype == TARN_F64](&l, call, x->data, y->data);
 }
