@@ -28,16 +28,44 @@ struct tarn_plan {
     tarn_plan_stats stats;
 };
 
+/* ---- running (plan.c) */
+
 /* Calls the step in a scope, and copies what it returns into a tensor of the plan's, which is
  * returned; recorded by the program unless that is NULL. */
 tarn_tensor *tarn__plan_call(tarn_plan *plan, tarn_list inputs, tarn__program *program);
 
 /* Replays the program, undoes that, calls the step and compares; only calls it where memory is
- * short. NULL with the error held for a difference, which is told in `what`. */
+ * short. NULL with the error held for a difference, which is told in `what` (plan_verify.c). */
 tarn_tensor *tarn__plan_verify(tarn_plan *plan, tarn__program *program, tarn_list inputs,
                                char *what, size_t size);
 
+/* ---- recordings (plan_recordings.c) */
+
+/* What becomes of a recording that has ended: with its like it is ready, without it waits. */
+void tarn__plan_judge(tarn_plan *plan, tarn__program *program);
+
+/* The recording that fits, which is now the last used; NULL if none does. */
+tarn__program *tarn__plan_find(tarn_plan *plan, tarn_list inputs);
+
+/* Why the recording that was used last does not fit. Lets go of those that never will. */
+tarn_plan_reason_code tarn__plan_why_none_fits(tarn_plan *plan, tarn_list inputs);
+
+/* Ends all recordings, and their arena. */
+void tarn__plan_drop_all(tarn_plan *plan);
+
+/* Nothing is recorded any more. */
+void tarn__plan_give_up(tarn_plan *plan, const char *why);
+
+/* ---- results (plan_results.c) */
+
 /* The tensor that the program's result goes to; NULL if it has none. */
 tarn_tensor *tarn__plan_result(const tarn_plan *plan, const tarn__program *program);
+
+/* Copies y to a tensor of the plan's, as the program's result unless that is NULL. Without memory
+ * for it y itself is returned, and goes to the scope around. */
+tarn_tensor *tarn__plan_keep(tarn_plan *plan, tarn_tensor *y, tarn__program *program);
+
+/* Leaves room for another result: ends those that no recording needs, if there is none. */
+void tarn__plan_make_room(tarn_plan *plan);
 
 #endif

@@ -75,7 +75,7 @@ void *tarn__program_push(tarn__program *p, tarn__array *a)
 
 /* ---- comparing two recordings */
 
-static bool same_layout(const tarn__layout *a, const tarn__layout *b)
+bool tarn__same_layout(const tarn__layout *a, const tarn__layout *b)
 {
     return a->dtype == b->dtype && tarn__same_shape(a, b) &&
            memcmp(a->strides, b->strides, a->ndim * sizeof(a->strides[0])) == 0;
@@ -91,7 +91,7 @@ static bool same_value(const tarn__value *a, const tarn__value *b)
 static bool same_view(const tarn__view *a, const tarn__view *b)
 {
     return a->value == b->value && a->offset == b->offset &&
-           same_layout(&a->tensor.layout, &b->tensor.layout);
+           tarn__same_layout(&a->tensor.layout, &b->tensor.layout);
 }
 
 /* Bits, so that NaN is itself. */
@@ -165,7 +165,7 @@ bool tarn__program_equal(const tarn__program *a, const tarn__program *b, char *w
         a->modes.n != b->modes.n || a->has_result != b->has_result)
         return false;
     for (int32_t i = 0; i < a->inputs.n; i++)
-        if (!same_layout(&tarn__input_at(a, i)->layout, &tarn__input_at(b, i)->layout) ||
+        if (!tarn__same_layout(&tarn__input_at(a, i)->layout, &tarn__input_at(b, i)->layout) ||
             tarn__input_at(a, i)->value != tarn__input_at(b, i)->value)
             return false;
     for (int32_t i = 0; i < a->handles.n; i++)

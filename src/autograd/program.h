@@ -156,20 +156,10 @@ TARN__AT(tarn__label, label, labels)
 TARN__AT(tarn__owner_of_op, owner, owners)
 #undef TARN__AT
 
-/* ---- the record itself (program.c), and recording (program_record.c) */
+/* ---- the record itself (program.c) */
 
 /* An empty program; NULL without memory, and nothing held. */
 tarn__program *tarn__program_new(tarn_manager *tm);
-
-/* A program of which the recording has begun, with these inputs; NULL without memory, and nothing
- * held. */
-tarn__program *tarn__program_begin(tarn_manager *tm, tarn_list inputs);
-
-/* Copies the step's result to this tensor, which the plan owns, and may have made just now. */
-void tarn__program_result(tarn__program *p, tarn_tensor *result, tarn_tensor *from, bool is_new);
-
-/* Ends the recording, after everything made in the step has ended. */
-void tarn__program_end(tarn__program *p);
 
 void tarn__program_free(tarn__program *p);
 
@@ -181,6 +171,21 @@ void *tarn__program_push(tarn__program *p, tarn__array *array);
 
 /* Whether two recordings did the same; if not, what differs is in `what`. */
 bool tarn__program_equal(const tarn__program *a, const tarn__program *b, char *what, size_t size);
+
+/* Whether they agree in type, shape and strides. */
+bool tarn__same_layout(const tarn__layout *a, const tarn__layout *b);
+
+/* ---- recording (program_record.c) */
+
+/* A program of which the recording has begun, with these inputs; NULL without memory, and nothing
+ * held. */
+tarn__program *tarn__program_begin(tarn_manager *tm, tarn_list inputs);
+
+/* Copies the step's result to this tensor, which the plan owns, and may have made just now. */
+void tarn__program_result(tarn__program *p, tarn_tensor *result, tarn_tensor *from, bool is_new);
+
+/* Ends the recording, after everything made in the step has ended. */
+void tarn__program_end(tarn__program *p);
 
 /* ---- memory (program_layout.c) */
 
@@ -217,7 +222,7 @@ bool tarn__program_check(const tarn__program *p);
 /* Points every view to its memory, with the arena here. */
 void tarn__program_link(tarn__program *p, unsigned char *arena);
 
-/* ---- running (program_run.c) */
+/* ---- guards (program_guards.c) */
 
 typedef enum tarn__guard {
     TARN__GUARD_HOLDS,
@@ -230,6 +235,8 @@ typedef enum tarn__guard {
 
 /* Whether everything is as when the program was recorded; if not, what differs is in `what`. */
 tarn__guard tarn__program_guard(tarn__program *p, tarn_list inputs, char *what, size_t size);
+
+/* ---- running (program_run.c) */
 
 /* Runs it on these inputs, for which its guards hold. */
 tarn_status tarn__program_run(tarn__program *p, tarn_list inputs);
