@@ -87,6 +87,12 @@ def share(run):
                       [[r["case"], rows.time(r["median_ns"]), f"{100 * r['ratio']:.2f} %"] for r in run.of("bench_share")])
 
 
+def threads(run):
+    found = run.of("bench_threads")
+    return rows.table(["step", "one thread", f"{found[0]['threads']} threads", "faster"],
+                      [[r["case"], rows.time(r["floor_ns"]), rows.time(r["median_ns"]), f"{1 / r['ratio']:.2f}x"] for r in found])
+
+
 def operations(run):
     """The rows that are far above their floor, and how many there are."""
     found = [r for r in run.of("bench_ops") if r["ratio"]]
@@ -123,7 +129,7 @@ def requests(run):
             f"bytes as the pool's is, {', '.join(times('aligned_alloc'))} ns.")
 
 
-TABLES = {f.__name__.replace("_", " "): f for f in (machine, steps, step_parts, share, operations, tensors, requests)}
+TABLES = {f.__name__.replace("_", " "): f for f in (machine, steps, step_parts, share, threads, operations, tensors, requests)}
 
 
 def fill(text, run):

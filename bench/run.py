@@ -19,6 +19,7 @@ PROGRAMS = {
     "bench_step": "training steps",
     "bench_share": "what the pool and the tape take of a step",
     "bench_scale": "steps from small to large",
+    "bench_threads": "steps on several threads, beside one",
     "bench_ops": "operations",
     "bench_feed": "feeding",
     "bench_watching": "what watching costs a step",

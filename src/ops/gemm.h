@@ -21,7 +21,7 @@ static inline tarn__matrix tarn__transposed(tarn__matrix x)
 /* c (M,N) = a (M,K) b (K,N), or c += a b if `add`; c has rows of n elements without gaps and
  * overlaps neither operand. K = 0 gives zeros (or leaves c). Sizes beyond BLAS's integers are
  * split. The smallest products run in plain C, the others in tiles of our own (gemm_tiles.h) where
- * the processor has AVX2, else in BLAS, and those of one row or column always there; results of the
+ * the processor has AVX2, else in BLAS, and those of one row or column mostly there; results of the
  * three differ in rounding only. */
 void tarn__gemm_f32(int64_t m, int64_t n, int64_t k, tarn__matrix a, tarn__matrix b, float *c,
                     bool add);

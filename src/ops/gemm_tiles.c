@@ -39,16 +39,25 @@ enum {
     FEW_TILES = 4,      /* that read a strip: less than its copy costs */
     COPIED = 24 * 1024, /* bytes of a that are copied at a time */
     MANY_ROWS = 96,     /* of c, for which transposing b is worth more than storing across */
-    FEW = 8,            /* rows or columns, computed by dot products */
-    MANY_STRIPS = 2,    /* for which rows of a are copied */
-    SMALL_ROWS = 32,    /* of a product that needs no other way than its tiles, */
-    SMALL_DEPTH = 16,   /* and its depth */
-    FEW_GATHERS = 4,    /* take less than transposing */
+    FEW = 8,            /* rows or columns are computed by dot products, */
+    FEW_DEEP = 16,      /* or so many of at least DEEP elements */
+    DEEP = 256,
+    MANY_STRIPS = 2,            /* for which rows of a are copied */
+    SMALL_ROWS = 32,            /* of a product that needs no other way than its tiles, */
+    SMALL_DEPTH = 16,           /* and its depth */
+    FEW_GATHERS = 4,            /* take less than transposing */
     MOST_REACH = INT32_MAX / 16 /* elements from one lane of a gathered vector to the next */
 };
 
 #define EACH_OF_6(X) X(1) X(2) X(3) X(4) X(5) X(6)
 #define EACH_OF_12(X) EACH_OF_6(X) X(7) X(8) X(9) X(10) X(11) X(12)
+
+/* Whether rows with rows are multiplied by dot products. */
+static bool are_few(int64_t m, int64_t n, int64_t k)
+{
+    const int64_t fewer = m < n ? m : n;
+    return k > SMALL_DEPTH && fewer <= (k < DEEP ? FEW : FEW_DEEP);
+}
 
 /* How many parts a product is worth: one for each thread, of at least 2^21 multiplications. */
 static int most_parts(int64_t m, int64_t n, int64_t k)
