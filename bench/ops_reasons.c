@@ -14,6 +14,8 @@
 #define FIXED "so few bytes that the fixed cost of an operation remains"
 #define SERIAL "steps wait for one another: products too small for BLAS"
 #define WINDOWS "windows are brought together first"
+#define PADDED_ROWS \
+    "rows are copied with their padding first, and nine products are added for each element"
 #define BESIDE "the elements of a window lie beside one another, not those of vectors"
 
 /* By the operation: a row's name as far as its first comma or semicolon. */
@@ -85,6 +87,7 @@ static const struct {
     { "adaptive_avg_pool2d", BESIDE },
     { "nll", FIXED },
     { "recurrence", SERIAL },
+    { "conv2d", PADDED_ROWS }, /* depthwise alone is so far above */
     { "conv2d_dw", WINDOWS },
     { "conv1d_dw", WINDOWS },
     { "conv_transpose2d", WINDOWS },

@@ -121,6 +121,14 @@ static void images_in_pieces(void **state)
         { 4, 700, 3, 4, 4, 3, 1, 1, 1 },  /* so many places that only 64 windows are done */
         { 3, 5, 7, 20, 30, 1, 1, 0, 1 },  /* no columns at all */
         { 40, 8, 8, 9, 9, 3, 1, 1, 8 },   /* each channel alone */
+        { 3, 5, 5, 28, 28, 3, 1, 1, 5 },  /* the same, of rows of about two blocks, */
+        { 2, 3, 9, 17, 16, 3, 1, 0, 3 },  /* of three results a channel, */
+        { 2, 2, 2, 6, 33, 5, 1, 2, 2 },   /* of 25 places, */
+        { 1, 2, 4, 90, 70, 2, 1, 1, 2 },  /* in several bands, */
+        { 2, 3, 3, 5, 4, 4, 1, 3, 3 },    /* of more padding than reach, */
+        { 1, 2, 2, 4, 300, 3, 1, 5, 2 },  /* of rows that are all padding, */
+        { 1, 1, 5, 9, 9, 3, 1, 1, 1 },    /* of too many results, */
+        { 2, 4, 4, 15, 15, 3, 2, 1, 4 },  /* and of windows that lie apart */
     };
     for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) check_pieces(MANAGER(state), &all[i]);
 }

@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "ops/depthwise.h"
 #include "ops/gemm.h"
 #include "ops/im2col.h"
 #include "ops/loop.h"

@@ -22,11 +22,12 @@ typedef struct tarn__conv {
     int64_t B, groups;
     int64_t C, O; /* channels of one group */
     tarn__window rows, columns;
-    int64_t H_W;   /* elements of a channel of x */
-    int64_t P;     /* of a channel of y: windows of an image */
-    int64_t K;     /* places of a window: C KH KW */
-    int64_t most;  /* windows whose columns there is room for; a multiple of P if above it */
-    bool is_plain; /* the columns of x are x itself: one place a window, each the next */
+    int64_t H_W;       /* elements of a channel of x */
+    int64_t P;         /* of a channel of y: windows of an image */
+    int64_t K;         /* places of a window: C KH KW */
+    int64_t most;      /* windows whose columns there is room for; a multiple of P if above it */
+    bool is_plain;     /* the columns of x are x itself: one place a window, each the next */
+    bool is_depthwise; /* computed by depthwise.h, without columns and products */
 } tarn__conv;
 
 /* What is computed at once: windows [first, first + n) of each of some images. More than one image

@@ -4,6 +4,7 @@
 
 #include "core/size.h"
 #include "ops/conv.h"
+#include "ops/depthwise.h"
 #include "ops/remedies.h"
 
 /* ---- sizes */
@@ -66,12 +67,14 @@ tarn__conv tarn__conv_of(const tarn__layout *x, const tarn__layout *y, const tar
     c.H_W = x->numel > 0 ? c.rows.size * c.columns.size : 0;
     c.P = y->numel > 0 ? c.rows.count * c.columns.count : 0;
     c.K = w->numel > 0 ? c.C * c.rows.kernel * c.columns.kernel : 0;
+    c.is_depthwise = tarn__is_depthwise(&c, tarn__dtype_size(x->dtype));
     if (c.P > 0) c.most = c.is_plain ? c.P : most_windows(&c, tarn__dtype_size(x->dtype));
     return c;
 }
 
 size_t tarn__conv_room(const tarn__conv *c, size_t element)
 {
+    if (c->is_depthwise) return tarn__depthwise_room(c, element);
     if (c->P == 0 || c->is_plain) return 0;
     const int64_t rows = c->K + (c->most > c->P ? c->O : 0);
     size_t n, bytes;
