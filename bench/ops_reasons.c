@@ -86,6 +86,8 @@ static const struct {
     { "adaptive_max_pool2d", BESIDE },
     { "adaptive_avg_pool2d", BESIDE },
     { "nll", FIXED },
+    { "optimiser: RMSprop", DIVIDES },
+    { "optimiser: Adagrad", DIVIDES },
     { "recurrence", SERIAL },
     { "conv2d", PADDED_ROWS }, /* depthwise alone is so far above */
     { "conv2d_dw", WINDOWS },

@@ -9,10 +9,10 @@
 #include "nn/module.h"
 
 /* Partial sums, which a compiler can keep in vectors without reordering any addition. */
-enum { LANES = 8 };
+enum { LANES = 32 };
 
 #define TARN_KERNELS "nn/clip.inc"
-#include "ops/for_each_float.h"
+#include "ops/for_each_simd.h"
 
 /* The gradient of a parameter that waits for a step, or NULL. */
 static tarn_tensor *arrived(const tarn__member *parameter)
@@ -23,6 +23,9 @@ static tarn_tensor *arrived(const tarn__member *parameter)
 /* The sum of the squares of all gradients' elements, each times `by`. */
 static double sum_of_squares(tarn_module *module, double by)
 {
+    static double (*const f32[])(const float *, size_t, double) = TARN__LEVELS(sum_of_squares_f32);
+    static double (*const f64[])(const double *, size_t, double) = TARN__LEVELS(sum_of_squares_f64);
+    const int level = tarn__simd();
     double sum = 0;
     tarn__member *p = NULL;
     while ((p = tarn__next_parameter(module, p)) != NULL) {
@@ -30,8 +33,8 @@ static double sum_of_squares(tarn_module *module, double by)
         if (grad == NULL) continue;
         const size_t n = tarn__elements(grad);
         tarn__materialize(grad);
-        sum += grad->layout.dtype == TARN_F32 ? sum_of_squares_f32(grad->data, n, by)
-                                              : sum_of_squares_f64(grad->data, n, by);
+        sum += grad->layout.dtype == TARN_F32 ? f32[level](grad->data, n, by)
+                                              : f64[level](grad->data, n, by);
     }
     return sum;
 }
@@ -40,14 +43,17 @@ static double sum_of_squares(tarn_module *module, double by)
  * not finite. */
 static double largest_magnitude(tarn_module *module)
 {
+    static double (*const f32[])(const float *, size_t) = TARN__LEVELS(largest_magnitude_f32);
+    static double (*const f64[])(const double *, size_t) = TARN__LEVELS(largest_magnitude_f64);
+    const int level = tarn__simd();
     double largest = 0;
     tarn__member *p = NULL;
     while ((p = tarn__next_parameter(module, p)) != NULL) {
         tarn_tensor *grad = arrived(p);
         if (grad == NULL) continue;
         const size_t n = tarn__elements(grad);
-        const double own = grad->layout.dtype == TARN_F32 ? largest_magnitude_f32(grad->data, n)
-                                                          : largest_magnitude_f64(grad->data, n);
+        const double own =
+            grad->layout.dtype == TARN_F32 ? f32[level](grad->data, n) : f64[level](grad->data, n);
         if (!isfinite(own)) {
             char text[TARN__DESCRIPTION_BYTES];
             (void)tarn__fail(module->object.manager, TARN_ENUMERIC,
@@ -82,9 +88,12 @@ static double norm_of_gradients(tarn_module *module)
 
 static void scale(tarn_tensor *grad, double factor)
 {
+    static void (*const f32[])(float *, size_t, double) = TARN__LEVELS(scale_f32);
+    static void (*const f64[])(double *, size_t, double) = TARN__LEVELS(scale_f64);
+    const int level = tarn__simd();
     tarn__touch(grad, false);
-    if (grad->layout.dtype == TARN_F32) scale_f32(grad->data, tarn__elements(grad), factor);
-    else scale_f64(grad->data, tarn__elements(grad), factor);
+    if (grad->layout.dtype == TARN_F32) f32[level](grad->data, tarn__elements(grad), factor);
+    else f64[level](grad->data, tarn__elements(grad), factor);
 }
 
 /* Clipping inside a plan. */
@@ -136,19 +145,25 @@ double tarn_clip_grad_norm(tarn_module *module, double max_norm)
 
 static bool has_nan(tarn_tensor *grad)
 {
+    static bool (*const f32[])(const float *, size_t) = TARN__LEVELS(has_nan_f32);
+    static bool (*const f64[])(const double *, size_t) = TARN__LEVELS(has_nan_f64);
+    const int level = tarn__simd();
     const size_t n = tarn__elements(grad);
     tarn__materialize(grad);
-    return grad->layout.dtype == TARN_F32 ? has_nan_f32(grad->data, n) : has_nan_f64(grad->data, n);
+    return grad->layout.dtype == TARN_F32 ? f32[level](grad->data, n) : f64[level](grad->data, n);
 }
 
 /* A limit above the largest number of a type cuts infinities to that number. */
 static void cut(tarn_tensor *grad, double limit)
 {
+    static void (*const f32[])(float *, size_t, float) = TARN__LEVELS(cut_f32);
+    static void (*const f64[])(double *, size_t, double) = TARN__LEVELS(cut_f64);
+    const int level = tarn__simd();
     const size_t n = tarn__elements(grad);
     tarn__touch(grad, false);
     if (grad->layout.dtype == TARN_F32)
-        cut_f32(grad->data, n, limit < (double)FLT_MAX ? (float)limit : FLT_MAX);
-    else cut_f64(grad->data, n, limit < DBL_MAX ? limit : DBL_MAX);
+        f32[level](grad->data, n, limit < (double)FLT_MAX ? (float)limit : FLT_MAX);
+    else f64[level](grad->data, n, limit < DBL_MAX ? limit : DBL_MAX);
 }
 
 tarn_status tarn_clip_grad_value(tarn_module *module, double limit)

@@ -27,7 +27,7 @@ struct tarn_ema {
 };
 
 #define TARN_KERNELS "nn/ema.inc"
-#include "ops/for_each_float.h"
+#include "ops/for_each_simd.h"
 
 /* ---- making and ending */
 
@@ -119,14 +119,18 @@ static tarn_status check_state(const tarn_ema *ema, bool applied, const char *hi
 
 static void update(const pair *p, double rest)
 {
+    static void (*const f32[])(float *, const float *, size_t, double) = TARN__LEVELS(average_f32);
+    static void (*const f64[])(double *, const double *, size_t, double) =
+        TARN__LEVELS(average_f64);
+    const int level = tarn__simd();
     tarn__materialize(p->member);
     tarn__touch(p->kept, false);
     const size_t n = tarn__elements(p->member);
     if (p->member->manager->dry || n == 0) return;
     if (p->is_buffer) memcpy(p->kept->data, p->member->data, tarn__bytes(p->member));
     else if (p->member->layout.dtype == TARN_F32)
-        average_f32(p->kept->data, p->member->data, n, rest);
-    else average_f64(p->kept->data, p->member->data, n, rest);
+        f32[level](p->kept->data, p->member->data, n, rest);
+    else f64[level](p->kept->data, p->member->data, n, rest);
 }
 
 static tarn_status update_again(void *object, double number, uint64_t *key)

@@ -22,7 +22,11 @@
 typedef void (*compare_row)(int64_t n, uint8_t *restrict y, const void *a, int64_t a_step,
                             const void *b, int64_t b_step);
 
-/* Two operands of one type. */
+/* Two operands of one float type: op_pair, for each level. */
+#define TARN_KERNELS "ops/compare.inc"
+#include "ops/for_each_simd.h"
+
+/* Two of one integer type. */
 #define PAIR_ROW(op, sign, code, type)                                                          \
     static void op##_pair_##code(int64_t n, uint8_t *restrict y, const void *a, int64_t a_step, \
                                  const void *b, int64_t b_step)                                 \
@@ -55,8 +59,6 @@ typedef void (*compare_row)(int64_t n, uint8_t *restrict y, const void *a, int64
     }
 
 #define PAIR_ROWS(op, sign)            \
-    PAIR_ROW(op, sign, F32, float)     \
-    PAIR_ROW(op, sign, F64, double)    \
     PAIR_ROW(op, sign, I32, int32_t)   \
     PAIR_ROW(op, sign, I64, int64_t)   \
     PAIR_ROW(op, sign, U8, uint8_t)    \
@@ -89,23 +91,38 @@ static tarn_status compare(const tarn__call *call, compare_row row, const void *
     return TARN_OK;
 }
 
-static tarn_status compare_pair(const tarn__call *call, const compare_row *rows)
+/* The rows of an operation: of floats by level, of integers with others and with numbers. */
+typedef struct row_kernels {
+    compare_row floats[TARN__SIMD_LEVELS][2], pair[TARN_U8 + 1], number[TARN_U8 + 1];
+} row_kernels;
+
+static compare_row float_row(const row_kernels *rows, uint8_t dtype)
+{
+    return rows->floats[tarn__simd()][dtype == TARN_F64];
+}
+
+static bool is_float(uint8_t dtype) { return dtype == TARN_F32 || dtype == TARN_F64; }
+
+static tarn_status compare_pair(const tarn__call *call, const row_kernels *rows)
 {
     const tarn_tensor *b = call->in[1];
-    return compare(call, rows[b->layout.dtype], b->data, &b->layout);
+    const uint8_t dtype = b->layout.dtype;
+    return compare(call, is_float(dtype) ? float_row(rows, dtype) : rows->pair[dtype], b->data,
+                   &b->layout);
 }
 
 /* Floats are compared with the number rounded to their type, as all operations with a number do;
  * integers with the number itself. */
-static tarn_status compare_number(const tarn__call *call, const compare_row *rows)
+static tarn_status compare_number(const tarn__call *call, const row_kernels *rows)
 {
     const uint8_t dtype = call->in[0]->layout.dtype;
+    const compare_row row = is_float(dtype) ? float_row(rows, dtype) : rows->number[dtype];
     const double s = call->attr->value >= 0x1p63 ? INFINITY : call->attr->value;
     if (dtype == TARN_F32) {
         const float rounded = (float)call->attr->value;
-        return compare(call, rows[dtype], &rounded, &(tarn__layout){ .dtype = TARN_F32 });
+        return compare(call, row, &rounded, &(tarn__layout){ .dtype = TARN_F32 });
     }
-    return compare(call, rows[dtype], dtype == TARN_F64 ? &call->attr->value : &s,
+    return compare(call, row, dtype == TARN_F64 ? &call->attr->value : &s,
                    &(tarn__layout){ .dtype = TARN_F64 });
 }
 
@@ -126,50 +143,47 @@ static tarn_status compare_number_infer(const tarn__call *call, tarn__layout *ou
     return TARN_OK;
 }
 
-#define COMPARISON(op, sign)                                                          \
-    static const compare_row op##_pair_rows[] = { [TARN_F32] = op##_pair_F32,         \
-                                                  [TARN_F64] = op##_pair_F64,         \
-                                                  [TARN_I32] = op##_pair_I32,         \
-                                                  [TARN_I64] = op##_pair_I64,         \
-                                                  [TARN_U8] = op##_pair_U8 };         \
-    static const compare_row op##_number_rows[] = { [TARN_F32] = op##_pair_F32,       \
-                                                    [TARN_F64] = op##_pair_F64,       \
-                                                    [TARN_I32] = op##_number_I32,     \
-                                                    [TARN_I64] = op##_number_I64,     \
-                                                    [TARN_U8] = op##_number_U8 };     \
-    static tarn_status op##_forward(const tarn__call *call)                           \
-    {                                                                                 \
-        return compare_pair(call, op##_pair_rows);                                    \
-    }                                                                                 \
-    static tarn_status op##_scalar_forward(const tarn__call *call)                    \
-    {                                                                                 \
-        return compare_number(call, op##_number_rows);                                \
-    }                                                                                 \
-    const tarn__op tarn__op_##op = {                                                  \
-        .name = #op,                                                                  \
-        .operands = { "a", "b" },                                                     \
-        .arity = 2,                                                                   \
-        .any_dtype = 1 | 2,                                                           \
-        .layout = TARN__STRIDED,                                                      \
-        .infer = compare_pair_infer,                                                  \
-        .forward = TARN__ANY(op##_forward),                                           \
-    };                                                                                \
-    const tarn__op tarn__op_##op##_scalar = {                                         \
-        .name = #op "_scalar",                                                        \
-        .operands = { "x" },                                                          \
-        .arity = 1,                                                                   \
-        .any_dtype = 1,                                                               \
-        .layout = TARN__STRIDED,                                                      \
-        .infer = compare_number_infer,                                                \
-        .forward = TARN__ANY(op##_scalar_forward),                                    \
-    };                                                                                \
-    tarn_tensor *tarn_##op(tarn_tensor *a, tarn_tensor *b)                            \
-    {                                                                                 \
-        return tarn__apply2(&tarn__op_##op, a, b, NULL);                              \
-    }                                                                                 \
-    tarn_tensor *tarn_##op##_scalar(tarn_tensor *x, double s)                         \
-    {                                                                                 \
-        return tarn__apply1(&tarn__op_##op##_scalar, x, &(tarn__attr){ .value = s }); \
+#define COMPARISON(op, sign)                                                           \
+    static const row_kernels op##_rows = { .floats = TARN__KERNELS(op##_pair),         \
+                                           .pair = { [TARN_I32] = op##_pair_I32,       \
+                                                     [TARN_I64] = op##_pair_I64,       \
+                                                     [TARN_U8] = op##_pair_U8 },       \
+                                           .number = { [TARN_I32] = op##_number_I32,   \
+                                                       [TARN_I64] = op##_number_I64,   \
+                                                       [TARN_U8] = op##_number_U8 } }; \
+    static tarn_status op##_forward(const tarn__call *call)                            \
+    {                                                                                  \
+        return compare_pair(call, &op##_rows);                                         \
+    }                                                                                  \
+    static tarn_status op##_scalar_forward(const tarn__call *call)                     \
+    {                                                                                  \
+        return compare_number(call, &op##_rows);                                       \
+    }                                                                                  \
+    const tarn__op tarn__op_##op = {                                                   \
+        .name = #op,                                                                   \
+        .operands = { "a", "b" },                                                      \
+        .arity = 2,                                                                    \
+        .any_dtype = 1 | 2,                                                            \
+        .layout = TARN__STRIDED,                                                       \
+        .infer = compare_pair_infer,                                                   \
+        .forward = TARN__ANY(op##_forward),                                            \
+    };                                                                                 \
+    const tarn__op tarn__op_##op##_scalar = {                                          \
+        .name = #op "_scalar",                                                         \
+        .operands = { "x" },                                                           \
+        .arity = 1,                                                                    \
+        .any_dtype = 1,                                                                \
+        .layout = TARN__STRIDED,                                                       \
+        .infer = compare_number_infer,                                                 \
+        .forward = TARN__ANY(op##_scalar_forward),                                     \
+    };                                                                                 \
+    tarn_tensor *tarn_##op(tarn_tensor *a, tarn_tensor *b)                             \
+    {                                                                                  \
+        return tarn__apply2(&tarn__op_##op, a, b, NULL);                               \
+    }                                                                                  \
+    tarn_tensor *tarn_##op##_scalar(tarn_tensor *x, double s)                          \
+    {                                                                                  \
+        return tarn__apply1(&tarn__op_##op##_scalar, x, &(tarn__attr){ .value = s });  \
     }
 COMPARISONS(COMPARISON)
 #undef COMPARISON

@@ -9,7 +9,7 @@
 #include "ops/loop.h"
 #include "ops/op_list.h"
 
-enum { PIECE = 256 };
+enum { PIECE = 1024 };
 
 /* ---- conditions */
 
@@ -45,20 +45,6 @@ static tarn_status check_condition(const tarn__call *call, int i)
 typedef void (*choose_row)(int64_t n, void *y, const uint8_t *flags, const void *a, int64_t a_step,
                            const void *b, int64_t b_step);
 
-/* y = a where the flag is set, else b; both are read, so that the choice becomes a vector. y may be
- * the memory of b. */
-#define CHOOSE_ROW(code, type, name)                                                   \
-    static void choose_##code(int64_t n, void *y, const uint8_t *flags, const void *a, \
-                              int64_t a_step, const void *b, int64_t b_step)           \
-    {                                                                                  \
-        type *ys = y;                                                                  \
-        const type *as = a, *bs = b;                                                   \
-        const type a_first = *as, b_first = *bs;                                       \
-        if (a_step == 1 && b_step == 1) CHOOSE(type, as[i], bs[i])                     \
-        else if (a_step == 0 && b_step == 1) CHOOSE(type, a_first, bs[i])              \
-        else if (a_step == 1 && b_step == 0) CHOOSE(type, as[i], b_first)              \
-        else CHOOSE(type, as[i * a_step], bs[i * b_step])                              \
-    }
 #define CHOOSE(type, a_element, b_element)                            \
     {                                                                 \
         TARN__INDEPENDENT                                             \
@@ -67,15 +53,25 @@ typedef void (*choose_row)(int64_t n, void *y, const uint8_t *flags, const void 
             ys[i] = flags[i] != 0 ? if_set : otherwise;               \
         }                                                             \
     }
-TARN_DTYPE_LIST(CHOOSE_ROW)
-#undef CHOOSE
-#undef CHOOSE_ROW
 
-static const choose_row choose_rows[] = {
-#define CHOOSE_ENTRY(code, type, name) [TARN_##code] = choose_##code,
-    TARN_DTYPE_LIST(CHOOSE_ENTRY)
-#undef CHOOSE_ENTRY
-};
+/* Elements of one byte. */
+static void choose_u8(int64_t n, void *y, const uint8_t *flags, const void *a, int64_t a_step,
+                      const void *b, int64_t b_step)
+{
+    uint8_t *ys = y;
+    const uint8_t *as = a, *bs = b;
+    CHOOSE(uint8_t, as[i * a_step], bs[i * b_step])
+}
+
+#define TARN_KERNELS "ops/where.inc"
+#include "ops/for_each_simd.h"
+
+static choose_row row_of(uint8_t dtype)
+{
+    static const choose_row rows[][2] = TARN__KERNELS(choose);
+    const size_t bytes = tarn__dtype_size(dtype);
+    return bytes == 1 ? choose_u8 : rows[tarn__simd()][bytes == sizeof(double)];
+}
 
 /* What is chosen from: elements somewhere, and how they lie. */
 typedef struct source {
@@ -86,7 +82,7 @@ typedef struct source {
 static tarn_status choose(const tarn__call *call, const tarn_tensor *c, source a, source b)
 {
     const tarn_tensor *y = call->out;
-    const choose_row row = choose_rows[y->layout.dtype];
+    const choose_row row = row_of(y->layout.dtype);
     const int64_t bytes = (int64_t)tarn__dtype_size(y->layout.dtype);
     unsigned char *to = y->data;
     uint8_t room[PIECE];
@@ -127,15 +123,16 @@ static tarn_status masked_fill_forward(const tarn__call *call)
 
 /* ---- backward */
 
-#define TARN_KERNELS "ops/where.inc"
-#include "ops/for_each_float.h"
+typedef void (*route_kernel)(const tarn_tensor *dy, const tarn_tensor *c, bool set, tarn_tensor *dx,
+                             bool add);
 
 /* What arrives at operand i: dy where the condition, operand c, is as `set` says. */
 static void route(const tarn__call *call, int i, int c, bool set)
 {
+    static const route_kernel routes[][2] = TARN__KERNELS(route);
     if (call->din[i] == NULL) return;
-    const bool f64 = call->dout->layout.dtype == TARN_F64;
-    (f64 ? route_f64 : route_f32)(call->dout, call->in[c], set, call->din[i], call->add[i]);
+    const route_kernel kernel = routes[tarn__simd()][call->dout->layout.dtype == TARN_F64];
+    kernel(call->dout, call->in[c], set, call->din[i], call->add[i]);
 }
 
 static tarn_status where_backward(const tarn__call *call)
