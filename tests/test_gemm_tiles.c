@@ -153,6 +153,15 @@ static void depths_beyond_one_piece(void **test)
             expect_product(14, 35, depths[k], orders % 4, orders >= 4);
 }
 
+/* Rows beyond what is multiplied with all of b at a time. */
+static void many_rows(void **test)
+{
+    (void)test;
+    if (tarn__simd() == TARN__SIMD_PLAIN) skip();
+    state = check_seed();
+    for (int orders = 0; orders < 4; orders++) expect_product(1030, 67, 19, orders, orders == 1);
+}
+
 static void a_nan_stays_in_its_row_and_column(void **test)
 {
     (void)test;
@@ -178,6 +187,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_element_is_right),
         cmocka_unit_test(depths_beyond_one_piece),
+        cmocka_unit_test(many_rows),
         cmocka_unit_test(a_nan_stays_in_its_row_and_column),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

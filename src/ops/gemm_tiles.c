@@ -37,6 +37,7 @@
 enum {
     DEPTH = 256,        /* rows of a strip at most: with two vectors each, 32 KiB */
     FEW_TILES = 4,      /* that read a strip: less than its copy costs */
+    BLOCK_ROWS = 1024,  /* of a, which all of b meets while they are in the second cache */
     COPIED = 24 * 1024, /* bytes of a that are copied at a time */
     MANY_ROWS = 96,     /* of c, for which transposing b is worth more than storing across */
     FEW = 8,            /* rows or columns are computed by dot products, */
