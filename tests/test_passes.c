@@ -11,6 +11,7 @@
 
 #include "autograd/tape.h"
 #include "check.h"
+#include "cube.h"
 
 /* ---- what scenarios work on */
 
@@ -33,32 +34,6 @@ typedef struct world {
     tarn_custom *cube;
 } world;
 
-static tarn_status cube_forward(const tarn_custom_call *c)
-{
-    const double *x = c->in[0].data;
-    double *y = c->out.data;
-    for (int64_t i = 0; i < c->out.n; i++) y[i] = x[i] * x[i] * x[i];
-    return TARN_OK;
-}
-
-static tarn_status cube_backward(const tarn_custom_call *c)
-{
-    const double *x = c->in[0].data, *dy = c->dout.data;
-    double *dx = c->din[0].data;
-    for (int64_t i = 0; i < c->out.n; i++)
-        dx[i] = (c->add[0] ? dx[i] : 0) + 3 * x[i] * x[i] * dy[i];
-    return TARN_OK;
-}
-
-static tarn_tensor *cube_graph(tarn_list operands, tarn_tensor *result, tarn_tensor *dy, int i,
-                               const void *attributes, void *context)
-{
-    (void)result, (void)i, (void)attributes, (void)context;
-    tarn_tensor *square = tarn_square(operands.items[0]);
-    tarn_tensor *slope = tarn_mul_scalar(square, 3);
-    return tarn_mul(dy, slope);
-}
-
 static size_t cube_room(const tarn_custom_call *c, bool backward)
 {
     (void)backward;
@@ -70,13 +45,8 @@ static world make_world(tarn_pool *pool, bool dry)
     static const int64_t sizes[] = { 5, 4, 3 };
     const tarn_norm_options norm = { .dtype = TARN_F64 };
     const tarn_linear_options linear = { .dtype = TARN_F64 };
-    const tarn_custom_options cube = { .name = "cube",
-                                       .operands = { "x" },
-                                       .forward = cube_forward,
-                                       .backward = cube_backward,
-                                       .graph = cube_graph,
-                                       .scratch_bytes = cube_room,
-                                       .uses = { TARN_USES_OPERAND(0) } };
+    tarn_custom_options cube = cube_options;
+    cube.scratch_bytes = cube_room;
     world w = { .tm = tarn_manager_create(
                     &(tarn_manager_options){ .pool = pool, .seed = 3, .dry_run = dry }) };
     tarn_tensor *x = tarn_random_uniform(w.tm, TARN_F64, TARN_SHAPE(4, 3), -1, 1, 1);
