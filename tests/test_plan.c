@@ -277,6 +277,54 @@ static void verified_steps(void **state)
     }
 }
 
+static tarn_tensor *squares(tarn_tensor *const *inputs, int n, void *context)
+{
+    (void)n, (void)context;
+    return tarn_square(inputs[0]);
+}
+
+static tarn_tensor *run_length(tarn_plan *plan, tarn_manager *tm, int64_t n)
+{
+    TARN_SCOPE(tm);
+    tarn_tensor *y = tarn_plan_run(plan, TARN_LIST(tarn_full(tm, TARN_F32, TARN_SHAPE(n), 3)));
+    assert_int_equal(tarn_numel(y), n);
+    for (int64_t i = 0; i < n; i++) assert_true(((const float *)tarn_data(y))[i] == 9);
+    return y;
+}
+
+/* There is one tensor for results of one length, whichever others have ended for the room. */
+static void results_of_many_lengths(void **state)
+{
+    tarn_manager *tm = ((check_fixture *)*state)->tm;
+    tarn_plan *plan = tarn_plan_create(tm, squares, NULL, NULL);
+    for (int64_t n = 1; n < 6; n++) (void)run_length(plan, tm, n);
+    const tarn_tensor *six = run_length(plan, tm, 6);
+    assert_ptr_equal(run_length(plan, tm, 6), six);
+    for (int64_t n = 7; n <= 11; n++) (void)run_length(plan, tm, n);
+    assert_ptr_equal(run_length(plan, tm, 6), six);
+    assert_true(tarn_plan_is_replayed(plan)); /* two runs were alike, the first among them */
+    TARN_NO_GRAD(tm);
+    assert_ptr_equal(run_length(plan, tm, 6), six);
+    assert_false(tarn_plan_is_replayed(plan));
+}
+
+/* What has saved the last result is told that the next run writes over it. */
+static void a_result_that_is_saved(void **state)
+{
+    tarn_manager *tm = ((check_fixture *)*state)->tm;
+    tarn_plan *plan = tarn_plan_create(tm, squares, NULL, NULL);
+    tarn_tensor *w = tarn_require_grad(tarn_full(tm, TARN_F32, TARN_SHAPE(4), 1));
+    for (int i = 0; i < 4; i++) {
+        TARN_SCOPE(tm);
+        tarn_tensor *x = tarn_ones(tm, TARN_F32, TARN_SHAPE(4));
+        tarn_tensor *y = tarn_sum(tarn_mul(w, tarn_plan_run(plan, TARN_LIST(x))), TARN_ALL_AXES);
+        assert_non_null(tarn_plan_run(plan, TARN_LIST(x)));
+        assert_int_equal(tarn_plan_is_replayed(plan), i > 0);
+        check_status(tarn_backward(y), TARN_ESTATE);
+        check_error_part(tm, TARN_ESTATE, "was changed since");
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -289,6 +337,8 @@ int main(void)
         cmocka_unit_test(training_and_evaluation),
         cmocka_unit_test(replays_between_other_steps),
         cmocka_unit_test(verified_steps),
+        cmocka_unit_test_setup_teardown(results_of_many_lengths, check_setup, check_teardown),
+        cmocka_unit_test_setup_teardown(a_result_that_is_saved, check_setup, check_teardown),
     };
     return cmocka_run_group_tests_name("plan", tests, NULL, NULL);
 }

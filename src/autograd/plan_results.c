@@ -43,21 +43,21 @@ static tarn_tensor *result_like(tarn_plan *plan, const tarn_tensor *y, bool *is_
 {
     tarn_manager *tm = plan->object.manager;
     tarn__layout layout = y->layout;
-    int i = 0;
+    tarn_tensor **room = NULL;
     *is_new = false;
     if (tarn__layout_pack(&layout) != TARN_OK) return NULL;
-    for (; i < TARN__PLAN_RESULTS && plan->results[i] != NULL; i++)
-        if (plan->results[i]->layout.dtype == layout.dtype &&
-            tarn__same_shape(&plan->results[i]->layout, &layout))
-            return plan->results[i];
-    if (i == TARN__PLAN_RESULTS) return NULL;
+    for (int i = 0; i < TARN__PLAN_RESULTS; i++) {
+        if (plan->results[i] == NULL) room = &plan->results[i];
+        else if (tarn__same_layout(&plan->results[i]->layout, &layout)) return plan->results[i];
+    }
+    if (room == NULL) return NULL;
     const uint64_t recording = tm->recording;
     tm->recording = 0;
     const uint32_t tag = tarn__tag_of(tm, "", "plan", TARN_KIND_ACTIVATION);
-    plan->results[i] = tarn__own(tarn__tensor_try(tm, &layout, tag));
+    *room = tarn__own(tarn__tensor_try(tm, &layout, tag));
     tm->recording = recording;
-    *is_new = plan->results[i] != NULL;
-    return plan->results[i];
+    *is_new = *room != NULL;
+    return *room;
 }
 
 tarn_tensor *tarn__plan_keep(tarn_plan *plan, tarn_tensor *y, tarn__program *program)

@@ -41,8 +41,9 @@ int32_t tarn__program_note_handle(tarn__program *p, tarn_tensor *t)
                              "(tarn_detach cuts it off)",
                              true);
     const int32_t value = tarn__program_value_of(p, t->storage);
+    if (value < 0 || tarn__value_at(p, value)->place == TARN__VALUE_RESULT) return -1;
     tarn__handle *h = tarn__program_push(p, &p->handles);
-    if (value < 0 || h == NULL) return -1;
+    if (h == NULL) return -1;
     tarn__value *v = tarn__value_at(p, value);
     if (v->place == TARN__VALUE_INPUT)
         tarn__program_refuse(p, "the memory of an input is that of another tensor, too", true);

@@ -29,7 +29,8 @@ int32_t tarn__program_whole_of(tarn__program *p, int32_t value);
 
 void tarn__program_note_input(tarn__program *p, tarn_tensor *t);
 
-/* The handle of a tensor from outside, to be guarded; -1: it is from inside, or an input. */
+/* The handle of a tensor from outside, to be guarded; -1: it is from inside, an input, or the
+ * result, which the plan keeps. */
 int32_t tarn__program_note_handle(tarn__program *p, tarn_tensor *t);
 
 /* The same for a leaf of which the gradient is complete in memory, or empty. */

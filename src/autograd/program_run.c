@@ -25,14 +25,14 @@ static void bind_inputs(tarn__program *p, tarn_list inputs)
 }
 
 /* Zeros that are pending outside are written, unless it is a gradient that is stored over. Whoever
- * has saved what is changed here shall know. */
+ * has saved what is changed here, such as the last result, shall know. */
 static void prepare_outside(tarn__program *p)
 {
     for (int32_t i = 0; i < p->values.n; i++) {
         const tarn__value *v = tarn__value_at(p, i);
-        if (v->place != TARN__VALUE_OUTSIDE || v->first < 0) continue;
-        if (v->written) v->storage->version++;
-        if (!v->storage->zero_pending || (v->is_gradient && v->stored)) continue;
+        const bool outside = v->place == TARN__VALUE_OUTSIDE && v->first >= 0;
+        if (v->written && (outside || v->place == TARN__VALUE_RESULT)) v->storage->version++;
+        if (!outside || !v->storage->zero_pending || (v->is_gradient && v->stored)) continue;
         tarn_tensor whole = { .manager = p->tm, .storage = v->storage };
         tarn__materialize_zeros(&whole);
     }
