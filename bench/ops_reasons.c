@@ -92,8 +92,6 @@ static const struct {
     { "conv2d", PADDED_ROWS }, /* depthwise alone is so far above */
     { "conv2d_dw", WINDOWS },
     { "conv1d_dw", WINDOWS },
-    { "conv_transpose2d", WINDOWS },
-    { "conv_transpose1d", WINDOWS },
     { "sdpa", "backward computes the scores again, instead of keeping them" },
 };
 

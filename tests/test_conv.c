@@ -77,6 +77,12 @@ static void expect_exact(tarn_tensor *t, const double *values)
     check_close(t, values, (size_t)tarn_numel(t), 0);
 }
 
+/* y without a bias (C). */
+static tarn_tensor *less(tarn_tensor *y, tarn_tensor *bias)
+{
+    return tarn_sub(y, tarn_reshape(bias, TARN_SHAPE(1, -1, 1, 1)));
+}
+
 static void check_pieces(tarn_manager *tm, const sizes *s)
 {
     TARN_SCOPE(tm);
@@ -103,6 +109,10 @@ static void check_pieces(tarn_manager *tm, const sizes *s)
         expect_exact(tarn_grad_of(a), dx);
         expect_exact(tarn_grad_of(b), dw);
         expect_exact(tarn_conv_transpose2d(v, tarn_cast(w, dtype), NULL, &o), dx);
+        tarn_tensor *x_bias = tarn_cast(draw(tm, TARN_SHAPE(s->C), 4), dtype);
+        tarn_tensor *y_bias = tarn_cast(draw(tm, TARN_SHAPE(s->O), 5), dtype);
+        expect_exact(less(tarn_conv_transpose2d(v, tarn_cast(w, dtype), x_bias, &o), x_bias), dx);
+        expect_exact(less(tarn_conv2d(a, b, y_bias, &o), y_bias), y);
         expect_exact(tarn_conv2d_dw(tarn_cast(x, dtype), v, TARN_SHAPE(s->K, s->K), &o), dw);
     }
     free(y);
@@ -128,6 +138,9 @@ static void images_in_pieces(void **state)
         { 2, 3, 3, 5, 4, 4, 1, 3, 3 },    /* of more padding than reach, */
         { 1, 2, 2, 4, 300, 3, 1, 5, 2 },  /* of rows that are all padding, */
         { 1, 1, 5, 9, 9, 3, 1, 1, 1 },    /* of too many results, */
+        { 3, 4, 6, 14, 28, 2, 2, 0, 1 },  /* tiles, of rows of 14, */
+        { 2, 4, 4, 8, 66, 2, 2, 0, 2 },   /* 33, */
+        { 2, 2, 3, 20, 6, 2, 2, 0, 1 },   /* and 3 windows */
         { 2, 4, 4, 15, 15, 3, 2, 1, 4 },  /* and of windows that lie apart */
     };
     for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) check_pieces(MANAGER(state), &all[i]);

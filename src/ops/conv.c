@@ -9,6 +9,7 @@
 #include "ops/gemm.h"
 #include "ops/im2col.h"
 #include "ops/loop.h"
+#include "ops/tiles.h"
 
 /* ---- which operand is which side */
 

@@ -27,6 +27,7 @@ typedef struct tarn__conv {
     int64_t K;         /* places of a window: C KH KW */
     int64_t most;      /* windows whose columns there is room for; a multiple of P if above it */
     bool is_plain;     /* the columns of x are x itself: one place a window, each the next */
+    bool are_tiles;    /* windows whose columns tiles.h parts and joins */
     bool is_depthwise; /* computed by depthwise.h, without columns and products */
 } tarn__conv;
 

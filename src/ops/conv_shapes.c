@@ -6,6 +6,7 @@
 #include "ops/conv.h"
 #include "ops/depthwise.h"
 #include "ops/remedies.h"
+#include "ops/tiles.h"
 
 /* ---- sizes */
 
@@ -69,6 +70,7 @@ tarn__conv tarn__conv_of(const tarn__layout *x, const tarn__layout *y, const tar
     c.K = w->numel > 0 ? c.C * c.rows.kernel * c.columns.kernel : 0;
     c.is_depthwise = tarn__is_depthwise(&c, tarn__dtype_size(x->dtype));
     if (c.P > 0) c.most = c.is_plain ? c.P : most_windows(&c, tarn__dtype_size(x->dtype));
+    c.are_tiles = tarn__are_tiles(&c);
     return c;
 }
 
