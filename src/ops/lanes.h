@@ -11,6 +11,7 @@
  * With * and 1 in place of + and 0 it multiplies. The statements are compiled for vectors and for
  * single numbers: NUMBER is either type, TAKE(x) what is to be taken of the array x, as doubles,
  * and term[] are the values of the formulas. They are made of + - * / and SIZE(v) = |v|.
+ * EACH_IN_DOUBLE does the like for results that are as many as the elements.
  *
  * The order is the same at every level of simd.h and for every compiler. Element i goes to lane
  * i % 32; then the upper half of the lanes is added to the lower until 8 are left, what is behind
@@ -81,6 +82,19 @@ enum { LANES = 32, LANES_LEFT = 8, LANES_FEW = 16 };
         __VA_ARGS__;                       \
         for (int t = 0; t < (k); t++) use; \
     }
+
+/* Stores the value of term[0] for each of n elements, computed in double and rounded, or adds it:
+ * statements as above. `to` may be any of the arrays that they take. */
+#define EACH_IN_DOUBLE(count, to, add, ...)                                                   \
+    do {                                                                                      \
+        const int64_t all_n = (count);                                                        \
+        int64_t i = 0;                                                                        \
+        for (; i + LANES_WIDTH <= all_n; i += LANES_WIDTH)                                    \
+            LANES_TERMS(1, NAME(wide), NAME(give)((to) + i, term[t], add), __VA_ARGS__)       \
+        for (; i < all_n; i++)                                                                \
+            LANES_TERMS(1, double, (to)[i] = (add) ? (to)[i] + (REAL)term[t] : (REAL)term[t], \
+                        __VA_ARGS__)                                                          \
+    } while (0)
 
 /* The sum of (x - mean)^2 over n terms, from the sums of d = x - first and of d^2; and mean -
  * first. Nothing is lost in the difference where `first` is one of the terms: then (mean - first)^2

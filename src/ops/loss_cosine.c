@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "ops/lanes.h"
 #include "ops/loss.h"
 #include "ops/op_list.h"
 #include "ops/rows.h"
@@ -11,19 +12,23 @@ enum { A = TARN__USES_IN0, B = TARN__USES_IN1, Y = TARN__USES_IN2 };
 
 static const double least_norm = 1e-8;
 
-/* Two rows: the cosine between them, and their norms as they count, that of a perhaps for more than
- * it is. */
+/* Two rows: the cosine between them, and their norms as they count, perhaps for more than they are:
+ * those are cut. */
 typedef struct angle {
-    double cosine, a, b;
-    bool a_is_cut;
+    double cosine, norm[2];
+    bool cut[2];
 } angle;
 
-static angle make_angle(double dot, double a, double b)
+/* From the sums of a b, of a^2 and of b^2. */
+static angle make_angle(double ab, double aa, double bb)
 {
-    const bool cut = a < least_norm;
-    a = cut ? least_norm : a;
-    b = b < least_norm ? least_norm : b;
-    return (angle){ dot / (a * b), a, b, cut };
+    angle t = { .norm = { sqrt(aa), sqrt(bb) } };
+    for (int i = 0; i < 2; i++) {
+        t.cut[i] = t.norm[i] < least_norm;
+        if (t.cut[i]) t.norm[i] = least_norm;
+    }
+    t.cosine = ab / (t.norm[0] * t.norm[1]);
+    return t;
 }
 
 #define TARN_KERNELS "ops/loss_cosine.inc"

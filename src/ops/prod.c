@@ -7,11 +7,11 @@
 #define TARN_KERNELS "ops/prod.inc"
 #include "ops/for_each_simd.h"
 
-/* Room for the terms of one output, in double, in backward. */
+/* Room for the terms of one output, twice and in double, in backward. */
 static size_t prod_scratch(const tarn__call *call)
 {
     if (call->dout == NULL || call->dout->layout.numel == 0) return 0;
-    return tarn__elements(call->in[0]) / tarn__elements(call->dout) * sizeof(double);
+    return tarn__elements(call->in[0]) / tarn__elements(call->dout) * 2 * sizeof(double);
 }
 
 /* ---- the gradient as an expression */
