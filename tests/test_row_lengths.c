@@ -283,6 +283,76 @@ static void extremes_are_the_first(void **state)
         }
 }
 
+/* ---- more columns than are taken together */
+
+enum { WIDE = 150, DEEP = 37 };
+
+static void expect_alike(const char *name, tarn_tensor *a, tarn_tensor *e)
+{
+    tarn_tensor *given = tarn_cast(tarn_contiguous(a), TARN_F64);
+    tarn_tensor *wanted = tarn_cast(tarn_contiguous(e), TARN_F64);
+    const double *x = tarn_data(given), *y = tarn_data(wanted);
+    assert_int_equal(tarn_numel(given), tarn_numel(wanted));
+    double largest = 0;
+    for (int64_t i = 0; i < tarn_numel(wanted); i++) largest = fmax(largest, fabs(y[i]));
+    for (int64_t i = 0; i < tarn_numel(wanted); i++)
+        if (!(fabs(x[i] - y[i]) <= 400 * 0x1p-24 * largest))
+            fail_msg("%s: element %lld is %.9g by columns, %.9g by rows", name, (long long)i, x[i],
+                     y[i]);
+}
+
+/* A result by columns and by rows, and the gradients of its sum, which are added up over two
+ * passes. */
+static void compare_wide(tarn_manager *tm, const char *name,
+                         tarn_tensor *(*apply)(tarn_tensor *x, int axis))
+{
+    TARN_SCOPE(tm);
+    tarn_tensor *x = tarn_random_normal(tm, TARN_F32, TARN_SHAPE(2, DEEP, WIDE), 1, 0.25, 3);
+    tarn_tensor *columns = tarn_require_grad(tarn_contiguous(x));
+    tarn_tensor *rows = tarn_require_grad(tarn_contiguous(tarn_transpose(x, 1, 2)));
+    for (int pass = 0; pass < 2; pass++) {
+        tarn_tensor *by_columns = tarn_keep(apply(columns, 1));
+        tarn_tensor *by_rows = tarn_keep(apply(rows, 2));
+        tarn_tensor *shown = tarn_ndim(by_rows) == 3 ? tarn_transpose(by_rows, 1, 2) : by_rows;
+        tarn_tensor *loss = tarn_add(tarn_sum(tarn_square(by_columns), TARN_ALL_AXES),
+                                     tarn_sum(tarn_square(by_rows), TARN_ALL_AXES));
+        expect_alike(name, by_columns, shown);
+        check_status(tarn_backward(loss), TARN_OK);
+    }
+    expect_alike(name, tarn_grad_of(columns), tarn_transpose(tarn_grad_of(rows), 1, 2));
+}
+
+static tarn_tensor *apply_cosine(tarn_tensor *x, int axis)
+{
+    return tarn_cosine_similarity(x, tarn_add_scalar(tarn_sin(x), 1), axis);
+}
+
+/* The labels are those of (2, WIDE) rows; every fifth row is ignored. */
+static tarn_tensor *apply_cross_entropy(tarn_tensor *x, int axis)
+{
+    static int64_t labels[2 * WIDE];
+    tarn_manager *tm = tarn_manager_of(x);
+    for (int64_t i = 0; i < 2 * WIDE; i++) labels[i] = i % 5 == 0 ? -1 : i * 7 % DEEP;
+    const tarn_label_options options = {
+        .reduction = TARN_REDUCE_NONE, .ignores = true, .ignore_index = -1, .label_smoothing = 0.1
+    };
+    const bool by_columns = axis == 1;
+    const tarn_shape shape = by_columns ? TARN_SHAPE(2, WIDE) : TARN_SHAPE(2 * WIDE);
+    if (!by_columns) x = tarn_reshape(x, TARN_SHAPE(2 * WIDE, DEEP));
+    tarn_tensor *losses =
+        tarn_cross_entropy_with(x, tarn_from_array(tm, TARN_I64, shape, labels), &options);
+    return tarn_reshape(losses, TARN_SHAPE(2, WIDE));
+}
+
+static void wide_columns_are_as_rows(void **state)
+{
+    tarn_manager *tm = MANAGER(state);
+    for (size_t o = 0; o < sizeof(ops) / sizeof(ops[0]); o++)
+        compare_wide(tm, ops[o].name, ops[o].apply);
+    compare_wide(tm, "cosine_similarity", apply_cosine);
+    compare_wide(tm, "cross_entropy", apply_cross_entropy);
+}
+
 /* ---- all of them */
 
 typedef void (*check)(tarn_manager *, const row_op *, tarn_dtype, int64_t, lie);
@@ -314,6 +384,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(gradients_are_those_of_operations, check_setup,
                                         check_teardown),
         cmocka_unit_test_setup_teardown(extremes_are_the_first, check_setup, check_teardown),
+        cmocka_unit_test_setup_teardown(wide_columns_are_as_rows, check_setup, check_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -22,6 +22,7 @@
 #include "ops/lanes.h"
 #include "ops/op_list.h"
 #include "ops/real.h"
+#include "ops/rows.h"
 
 /* The rows of a block, and the most scores, unless a single row has more. */
 enum { BLOCK_ROWS = 64, BLOCK_SCORES = 1 << 17 };

@@ -5,6 +5,7 @@
 #include "ops/op_list.h"
 #include "ops/real.h"
 #include "ops/reduce.h"
+#include "ops/rows.h"
 
 #define TARN_KERNELS "ops/logsumexp.inc"
 #include "ops/for_each_simd.h"
