@@ -26,16 +26,21 @@
     ROW(mean, "mean, of all", tarn_mean(x[0], TARN_ALL_AXES), ONE, READ, SPREAD) \
     ROW(mean_rows, "mean, of rows", tarn_mean(x[0], LAST), ONE, READ, SPREAD) \
     ROW(max, "max, of rows", tarn_max(x[0], LAST), ONE, READ, MAPPED) \
+    ROW(max_columns, "max, of columns", tarn_max(x[0], TARN_AXES(0)), ONE, READ, MAPPED) \
     ROW(min, "min, of rows", tarn_min(x[0], LAST), ONE, READ, MAPPED) \
     ROW(argmax, "argmax, of rows", tarn_argmax(x[0], LAST), ONE, READ, NO_FLOOR) \
     ROW(argmin, "argmin, of rows", tarn_argmin(x[0], LAST), ONE, READ, NO_FLOOR) \
     ROW(prod, "prod, of rows", tarn_prod(x[0], LAST), ONE, READ, MAPPED) \
+    ROW(prod_columns, "prod, of columns", tarn_prod(x[0], TARN_AXES(0)), ONE, READ, MAPPED) \
     ROW(var, "var, of rows", tarn_var(x[0], LAST, 1), ONE, READ, MAPPED) \
+    ROW(var_columns, "var, of columns", tarn_var(x[0], TARN_AXES(0), 1), ONE, READ, MAPPED) \
     ROW(std, "std, of rows", tarn_std(x[0], LAST, 1), ONE, READ, MAPPED) \
     ROW(norm, "norm, of rows", tarn_norm(x[0], 2, LAST), ONE, READ, MAPPED) \
     ROW(logsumexp, "logsumexp, of rows", tarn_logsumexp(x[0], LAST), ONE, READ, MAPPED) \
     ROW(cumsum, "cumsum, along rows", tarn_cumsum(x[0], 1), ONE, MAPPED, MAPPED) \
+    ROW(cumsum_columns, "cumsum, along columns", tarn_cumsum(x[0], 0), ONE, MAPPED, MAPPED) \
     ROW(softmax, "softmax", tarn_softmax(x[0], 1), ONE, MAPPED, MAPPED_KEEPING) \
+    ROW(softmax_columns, "softmax, along columns", tarn_softmax(x[0], 0), ONE, MAPPED, MAPPED_KEEPING) \
     ROW(log_softmax, "log_softmax", tarn_log_softmax(x[0], 1), ONE, MAPPED, MAPPED_KEEPING) \
     ROW(dropout, "dropout", tarn_dropout(x[0], 0.5, 7), ONE, MAPPED, MAPPED) \
     ROW(layer_norm, "layer_norm", tarn_layer_norm(x[0], 1, x[1], x[2], 1e-5), WEIGHED, MAPPED, MAPPED_KEEPING) \

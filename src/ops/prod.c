@@ -4,14 +4,18 @@
 #include "ops/op_list.h"
 #include "ops/reduce.h"
 
+enum { BESIDE = 16 }; /* outputs whose gradients are computed at once, at most */
+
 #define TARN_KERNELS "ops/prod.inc"
 #include "ops/for_each_simd.h"
 
-/* Room for the terms of one output, twice and in double, in backward. */
+/* In backward, room for the terms of so many outputs, twice and in double. */
 static size_t prod_scratch(const tarn__call *call)
 {
     if (call->dout == NULL || call->dout->layout.numel == 0) return 0;
-    return tarn__elements(call->in[0]) / tarn__elements(call->dout) * 2 * sizeof(double);
+    const size_t outputs = tarn__elements(call->dout);
+    const size_t terms = tarn__elements(call->in[0]) / outputs;
+    return terms * (outputs < BESIDE ? outputs : BESIDE) * 2 * sizeof(double);
 }
 
 /* ---- the gradient as an expression */
