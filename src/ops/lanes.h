@@ -10,7 +10,8 @@
  *
  * With * and 1 in place of + and 0 it multiplies. The statements are compiled for vectors and for
  * single numbers: NUMBER is either type, TAKE(x) what is to be taken of the array x, as doubles,
- * and term[] are the values of the formulas. They are made of + - * / and SIZE(v) = |v|.
+ * and term[] are the values of the formulas. They are made of + - * / and SIZE(v) = |v|; on the way
+ * ADD_UP(sums, v) adds to an array of doubles, one for each element.
  * EACH_IN_DOUBLE does the like for results that are as many as the elements.
  *
  * The order is the same at every level of simd.h and for every compiler. Element i goes to lane
@@ -40,6 +41,8 @@ enum { LANES = 32, LANES_LEFT = 8, LANES_FEW = 16 };
 
 #define NUMBER __typeof__(term[0])
 #define TAKE(x) _Generic(term[0], double : (double)(x)[i], default : NAME(take)((x) + i))
+#define ADD_UP(sums, v) \
+    _Generic(term[0], double : NAME(add_up), default : NAME(add_up_wide))((sums) + i, v)
 #define SIZE(v) _Generic((v), double : NAME(size), default : NAME(sizes))(v)
 
 #define IN_LANES(k, op, unit, count, result, ...)                                            \

@@ -8,6 +8,7 @@
 #define TARN_OPS_LOSS_KERNELS_H
 
 #include "ops/formula.h"
+#include "ops/lanes.h"
 
 enum { X = TARN__USES_IN0, Y = TARN__USES_IN1, Z = TARN__USES_IN2 };
 
@@ -33,7 +34,7 @@ enum { X = TARN__USES_IN0, Y = TARN__USES_IN1, Z = TARN__USES_IN2 };
             REAL to[FORMULA_PIECE];                                                \
             const int64_t n = LOSS_PIECE(numel - begin);                           \
             FORMULA(LOSS_LOOP, operands, LOSS_STORE, n, f)                         \
-            sum += tarn__sum(to, n);                                               \
+            sum += NAME(sum_row)(n, to);                                           \
         }                                                                          \
         *out = (REAL)(sum / tarn__loss_divisor(call->attr, &call->in[0]->layout)); \
         return TARN_OK;                                                            \
