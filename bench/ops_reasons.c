@@ -8,7 +8,8 @@
 #define COMPUTES "its mathematics takes longer than its bytes"
 #define DIVIDES "a division or a root takes longer than its bytes"
 #define DOUBLES "accumulates in double"
-#define ORDERED "NaN and the first of equals: elements one after the other"
+#define ORDERED "NaN and the first of equals: the place is looked for after the number"
+#define RUNNING "each sum waits for the one before it, in double"
 #define PICKS "elements one by one, each index copied when it is checked"
 #define PLACES "what one place is given is summed in double"
 #define FIXED "so few bytes that the fixed cost of an operation remains"
@@ -60,7 +61,7 @@ static const struct {
     { "var", DOUBLES },
     { "std", DOUBLES },
     { "norm", DOUBLES },
-    { "cumsum", DOUBLES },
+    { "cumsum", RUNNING },
     { "layer_norm", DOUBLES },
     { "rms_norm", DOUBLES },
     { "group_norm", DOUBLES },

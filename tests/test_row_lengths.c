@@ -283,6 +283,52 @@ static void extremes_are_the_first(void **state)
         }
 }
 
+/* ---- variances of numbers that are far from 0, or of which the first is far from all others */
+
+static void check_variance(tarn_manager *tm, tarn_dtype dtype, int64_t n, const double *data)
+{
+    TARN_SCOPE(tm);
+    double wanted;
+    tarn_tensor *x = tarn_cast(tarn_from_array(tm, TARN_F64, TARN_SHAPE(n), data), dtype);
+    tarn_tensor *weight = tarn_ones(tm, dtype, TARN_SHAPE(n));
+    (void)plain_var(n, data, &wanted);
+    const double var = tarn_item(tarn_var(x, TARN_ALL_AXES, 0));
+    const double bound = dtype == TARN_F32 ? 0x1p-24 : 0x1p-53 * 4 * (double)n;
+    if (!(fabs(var - wanted) <= bound * wanted))
+        fail_msg("variance of %lld: %.17g, not %.17g", (long long)n, var, wanted);
+
+    tarn_tensor *normal = tarn_cast(tarn_layer_norm(x, 1, weight, NULL, 0), TARN_F64);
+    const double *u = tarn_data(normal);
+    long double mean = 0;
+    for (int64_t i = 0; i < n; i++) mean += data[i];
+    mean /= n;
+    const double of_mean = fabs((double)mean) * (dtype == TARN_F32 ? 0x1p-47 : 0x1p-52);
+    const double least = of_mean / sqrt(wanted); /* how well the mean is known */
+    for (int64_t i = 0; i < n; i++) {
+        const double e = (double)((data[i] - mean) / sqrtl(wanted));
+        if (!(fabs(u[i] - e) <= 8 * bound * fabs(e) + least))
+            fail_msg("element %lld of %lld, normalised: %.17g, not %.17g", (long long)i,
+                     (long long)n, u[i], e);
+    }
+}
+
+static void variances_lose_nothing(void **state)
+{
+    static double data[MOST];
+    for (size_t l = 0; l < sizeof(lengths) / sizeof(lengths[0]); l++)
+        for (tarn_dtype dtype = TARN_F32; dtype <= TARN_F64 && lengths[l] > 1; dtype++)
+            for (int variant = 0; variant < 3; variant++) {
+                const double far = dtype == TARN_F32 ? 0x1p20 : 0x1p36;
+                for (int64_t i = 0; i < lengths[l]; i++) data[i] = element(0, i) * 64;
+                for (int64_t i = 0; i < lengths[l]; i++)
+                    if (dtype == TARN_F32) data[i] = floor(data[i] * 8) / 8;
+                if (variant == 1)
+                    for (int64_t i = 0; i < lengths[l]; i++) data[i] += far;
+                if (variant == 2) data[0] = -far;
+                check_variance(MANAGER(state), dtype, lengths[l], data);
+            }
+}
+
 /* ---- more columns than are taken together */
 
 enum { WIDE = 150, DEEP = 37 };
@@ -384,6 +430,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(gradients_are_those_of_operations, check_setup,
                                         check_teardown),
         cmocka_unit_test_setup_teardown(extremes_are_the_first, check_setup, check_teardown),
+        cmocka_unit_test_setup_teardown(variances_lose_nothing, check_setup, check_teardown),
         cmocka_unit_test_setup_teardown(wide_columns_are_as_rows, check_setup, check_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

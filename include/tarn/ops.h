@@ -251,14 +251,14 @@ TARN_API tarn_tensor *tarn_argmax(tarn_tensor *x, tarn_axes axes);
 /* Where the smallest element is, in the same way. */
 TARN_API tarn_tensor *tarn_argmin(tarn_tensor *x, tarn_axes axes);
 /* The product, accumulated in double; 1 over nothing.   dx = dy times the product of all other
- * elements, which is right with zeros among them, too. (Backward needs room for the elements of one
- * product, in double; the second derivative for the square of their number.) */
+ * elements, which is right with zeros among them, too. (Backward needs room for the elements of up
+ * to 16 products, twice and in double; the second derivative for the square of their number.) */
 TARN_API tarn_tensor *tarn_prod(tarn_tensor *x, tarn_axes axes);
 /* The variance: the sum of (x - mean)^2, divided by n - correction: 0 for that of the n elements
  * themselves, 1 for the unbiased estimate of what they are a sample of. Accurate for large means as
- * well (two passes). NaN, and so the gradient, unless n > correction.
- *   dx = 2 dy (x - mean) / (n - correction).
- * Fails also: TARN_EARG if correction is not finite. */
+ * well: what is added up, in double, are differences from the first element. NaN, and so the
+ * gradient, unless n > correction. dx = 2 dy (x - mean) / (n - correction). Fails also: TARN_EARG
+ * if correction is not finite. */
 TARN_API tarn_tensor *tarn_var(tarn_tensor *x, tarn_axes axes, double correction);
 /* The standard deviation: the square root of that variance.
  *   dx = dy (x - mean) / (y (n - correction)), 0 where y is 0.
