@@ -76,6 +76,7 @@ static const struct {
     { "min", ORDERED },
     { "argmax", ORDERED },
     { "argmin", ORDERED },
+    { "contiguous", "columns of lines of the cache become rows: eight exchanges for eight words" },
     { "gather", PICKS },
     { "scatter_add", PICKS },
     { "index_select", PLACES },
