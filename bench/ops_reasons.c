@@ -8,7 +8,7 @@
 #define COMPUTES "its mathematics takes longer than its bytes"
 #define DIVIDES "a division or a root takes longer than its bytes"
 #define DOUBLES "accumulates in double"
-#define ORDERED "NaN and the first of equals: the place is looked for after the number"
+#define ORDERED "NaN and the first of equals count: more than one look at a number"
 #define RUNNING "each sum waits for the one before it, in double"
 #define PICKS "elements one by one, each index copied when it is checked"
 #define PLACES "what one place is given is summed in double"
