@@ -2,6 +2,7 @@
  * vmath.c - the functions of vmath.h at every level. */
 #include "ops/vmath.h"
 
+#include <math.h>
 #include <tgmath.h>
 
 #define TARN_KERNELS "ops/vmath_plain.inc"
@@ -29,6 +30,16 @@
 
 #include "core/target_avx2.h"
 
+/* x 2^n for whole n, -252 <= n <= 254, in two steps of which only the last may round. */
+static inline __m256 scaled_avx2(__m256 x, __m256 n)
+{
+    const __m256i whole = _mm256_cvtps_epi32(n), one = _mm256_set1_epi32(127);
+    const __m256i half = _mm256_srai_epi32(whole, 1), rest = _mm256_sub_epi32(whole, half);
+    x = _mm256_mul_ps(x, _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(half, one), 23)));
+    return _mm256_mul_ps(x,
+                         _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(rest, one), 23)));
+}
+
 /* Eight words of ones and then eight of zeros: the mask of the first n begins n before the zeros.
  */
 static const int32_t mask_words[16] = { -1, -1, -1, -1, -1, -1, -1, -1 };
@@ -51,6 +62,10 @@ static const int32_t mask_words[16] = { -1, -1, -1, -1, -1, -1, -1, -1 };
 #define IS_LESS(a, b) _mm256_cmp_ps(a, b, _CMP_LT_OQ)
 #define ANY(mask) _mm256_movemask_ps(mask)
 #define CHOOSE(mask, a, b) _mm256_blendv_ps(b, a, mask)
+#define FMA(a, b, c) _mm256_fmadd_ps(a, b, c)
+#define LARGER(a, b) _mm256_max_ps(a, b)
+#define SMALLER(a, b) _mm256_min_ps(a, b)
+#define SCALED(x, n) scaled_avx2(x, n)
 #include "ops/vmath_vector.inc"
 
 #define REAL double
@@ -95,6 +110,10 @@ static const int32_t mask_words[16] = { -1, -1, -1, -1, -1, -1, -1, -1 };
 #define IS_LESS(a, b) _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ)
 #define ANY(mask) (mask)
 #define CHOOSE(mask, a, b) _mm512_mask_blend_ps(mask, b, a)
+#define FMA(a, b, c) _mm512_fmadd_ps(a, b, c)
+#define LARGER(a, b) _mm512_max_ps(a, b)
+#define SMALLER(a, b) _mm512_min_ps(a, b)
+#define SCALED(x, n) _mm512_scalef_ps(x, n)
 #include "ops/vmath_vector.inc"
 
 #define REAL double

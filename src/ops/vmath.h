@@ -2,7 +2,8 @@
  * vmath.h - exp, log and their like of many numbers at once: the one door to SLEEF.
  *
  *     tarn__exp_f32(n, y, x)           y = e^x at the plain level, by the C library
- *     tarn__exp_f32_avx2(n, y, x)      and at the others of simd.h, by SLEEF in their vectors
+ *     tarn__exp_f32_avx2(n, y, x)      and at the others of simd.h, in their vectors: by SLEEF,
+ *                                      and of floats by functions of our own (vmath_float.inc)
  *     tarn__exp_f32_avx512(n, y, x)
  *
  * and so for double (f64) and for the other functions of TARN__VMATH_LIST. Each kernel calls those
@@ -11,12 +12,14 @@
  *
  * The result of a number does not depend on its place, nor on n, nor on what else is in x: what is
  * left over at the end goes through the same vectors. Both levels with vectors give the same bits,
- * but those of a NaN (SLEEF's functions with FMA are made for that); those of the C library differ.
+ * but those of a NaN (SLEEF's functions with FMA are made for that, and so are ours); those of the
+ * C library differ.
  *
- * Errors are at most 1 unit in the last place, of erfc 1.5 (test_vmath.c); NaN, infinities, zeros
- * with their signs, numbers below the normal ones and all huge ones are what the C standard wants
- * of these functions, but nothing raises exceptions. A build without SLEEF (TARN_SLEEF=OFF, or none
- * was found) has the C library's at every level, and so have processors that are not x86. */
+ * Errors are at most 1 unit in the last place, of erfc 1.5 and of a float's 4 (test_vmath.c); NaN,
+ * infinities, zeros with their signs, numbers below the normal ones and all huge ones are what the
+ * C standard wants of these functions, but nothing raises exceptions. A build without SLEEF
+ * (TARN_SLEEF=OFF, or none was found) has the C library's at every level, and so have processors
+ * that are not x86. */
 #ifndef TARN_OPS_VMATH_H
 #define TARN_OPS_VMATH_H
 
