@@ -5,20 +5,20 @@
 #include <float.h>
 #include <math.h>
 
-/* ---- the generator: ten rounds of two 32 x 32 -> 64 bit products; constants of the paper */
+/* ---- the generator */
 
 void tarn__philox(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4])
 {
     uint32_t c0 = counter[0], c1 = counter[1], c2 = counter[2], c3 = counter[3];
     uint32_t k0 = key[0], k1 = key[1];
-    for (int round = 0; round < 10; round++) {
-        const uint64_t p0 = UINT64_C(0xD2511F53) * c0, p1 = UINT64_C(0xCD9E8D57) * c2;
+    for (int round = 0; round < TARN__PHILOX_ROUNDS; round++) {
+        const uint64_t p0 = TARN__PHILOX_A * c0, p1 = TARN__PHILOX_B * c2;
         c0 = (uint32_t)(p1 >> 32) ^ c1 ^ k0;
         c2 = (uint32_t)(p0 >> 32) ^ c3 ^ k1;
         c1 = (uint32_t)p1;
         c3 = (uint32_t)p0;
-        k0 += 0x9E3779B9u;
-        k1 += 0xBB67AE85u;
+        k0 += TARN__PHILOX_K0;
+        k1 += TARN__PHILOX_K1;
     }
     out[0] = c0;
     out[1] = c1;

@@ -8,11 +8,53 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* The generator: ten rounds of two 32 x 32 -> 64 bit products, and the keys' steps; constants of
+ * the paper. */
+#define TARN__PHILOX_A UINT64_C(0xD2511F53)
+#define TARN__PHILOX_B UINT64_C(0xCD9E8D57)
+#define TARN__PHILOX_K0 UINT32_C(0x9E3779B9)
+#define TARN__PHILOX_K1 UINT32_C(0xBB67AE85)
+enum { TARN__PHILOX_ROUNDS = 10 };
+
+#if defined(__clang__)
+#define TARN__PHILOX_UNROLLED _Pragma("clang loop unroll(full)")
+#elif defined(__GNUC__)
+#define TARN__PHILOX_UNROLLED _Pragma("GCC unroll 10")
+#else
+#define TARN__PHILOX_UNROLLED
+#endif
+
 /* Four 32-bit draws of `key` at a 128-bit counter. */
 void tarn__philox(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4]);
 
 /* The four draws number i of a 64-bit key. */
 void tarn__random_words(uint64_t key, uint64_t i, uint32_t out[4]);
+
+/* The draws number `first` and the RANDOM_LANES - 1 behind it: the same words, one after the other,
+ * but computed side by side, in vectors where the caller is compiled for them. */
+enum { RANDOM_LANES = 64, RANDOM_WORDS = 4 * RANDOM_LANES };
+static inline void tarn__random_block(uint64_t key, uint64_t first, uint32_t words[RANDOM_WORDS])
+{
+    for (int i = 0; i < RANDOM_LANES; i++) {
+        const uint64_t counter = first + (uint64_t)i;
+        uint32_t c0 = (uint32_t)counter, c1 = (uint32_t)(counter >> 32), c2 = 0, c3 = 0;
+        uint32_t k0 = (uint32_t)key, k1 = (uint32_t)(key >> 32);
+        TARN__PHILOX_UNROLLED
+        for (int round = 0; round < TARN__PHILOX_ROUNDS; round++) {
+            const uint64_t p0 = TARN__PHILOX_A * c0, p1 = TARN__PHILOX_B * c2;
+            c0 = (uint32_t)(p1 >> 32) ^ c1 ^ k0;
+            c2 = (uint32_t)(p0 >> 32) ^ c3 ^ k1;
+            c1 = (uint32_t)p1;
+            c3 = (uint32_t)p0;
+            k0 += TARN__PHILOX_K0;
+            k1 += TARN__PHILOX_K1;
+        }
+        words[4 * i] = c0;
+        words[4 * i + 1] = c1;
+        words[4 * i + 2] = c2;
+        words[4 * i + 3] = c3;
+    }
+}
 
 /* A key made of a seed and what the draws are for. Different pairs give unrelated keys. */
 uint64_t tarn__random_key(uint64_t seed, uint64_t purpose);

@@ -7,6 +7,7 @@
 
 #include "core/random.h"
 #include "ops/dropout.h"
+#include "ops/loop.h"
 #include "ops/op.h"
 
 /* An element is dropped if its 32 random bits are below this: p in units of 2^-32, 2^32 itself for
