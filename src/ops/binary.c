@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "ops/graph.h"
+#include "ops/lanes.h"
 #include "ops/loop.h"
 #include "ops/op_list.h"
 #include "ops/real.h"
