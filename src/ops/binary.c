@@ -8,6 +8,7 @@
 #include "ops/loop.h"
 #include "ops/op_list.h"
 #include "ops/real.h"
+#include "ops/vmath.h"
 
 enum { NOTHING = 0, A = TARN__USES_IN0, B = TARN__USES_IN1, Y = TARN__USES_OUT };
 
@@ -64,7 +65,9 @@ static tarn_tensor *dy_if_larger(tarn_tensor *dy, tarn_tensor *a, tarn_tensor *b
 
 /* ---- the operations */
 
-#define BINARY(op, f, da, da_reads, db, db_reads, graph_da, graph_db)                     \
+#define BINARY(op, f, da, da_reads, db, db_reads, graph_da, graph_db) \
+    BINARY_WRITTEN(op, da_reads, db_reads, graph_da, graph_db)
+#define BINARY_WRITTEN(op, da_reads, db_reads, graph_da, graph_db)                        \
     static tarn_tensor *op##_graph(const tarn__call *call, int i)                         \
     {                                                                                     \
         tarn_tensor *a = call->in[0], *b = call->in[1], *y = call->out, *dy = call->dout; \
@@ -87,6 +90,7 @@ static tarn_tensor *dy_if_larger(tarn_tensor *dy, tarn_tensor *a, tarn_tensor *b
     };
 #include "ops/binary.inc"
 #undef BINARY
+#undef BINARY_WRITTEN
 
 tarn_tensor *tarn_add(tarn_tensor *a, tarn_tensor *b)
 {

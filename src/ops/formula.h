@@ -10,7 +10,8 @@
  *     VIA(e, exp, -fabs(x), (x < 0 ? e : 1) / (1 + e))
  *
  * The last part may be another VIA, which knows e, too. OF(tanh, x) is the function of x and
- * nothing else.
+ * nothing else. RAISED(x, s, a) is a x^s, where s is one number for all elements; the exponents 1,
+ * 2, -1 and 1/2 need no call, and give the nearest number.
  *
  * FORMULA writes the loops: one for a plain expression, else several that take turns with calls for
  * whole pieces, which stay in the first-level cache. It is told the macro that writes a loop,
@@ -26,17 +27,39 @@ enum { FORMULA_PIECE = 256 };
 
 #define VIA(e, f, argument, ...) e, f, argument, __VA_ARGS__
 #define OF(f, x) f, x
+#define RAISED(x, s, a) x, s, a
 
-#define FORMULA(loop, about, put, n, ...)                                                      \
-    FORMULA_PICK(__VA_ARGS__, FORMULA_VIA_TWO, , , FORMULA_VIA, , FORMULA_OF, FORMULA_PLAIN, ) \
+#define FORMULA(loop, about, put, n, ...)                                                   \
+    FORMULA_PICK(__VA_ARGS__, FORMULA_VIA_TWO, , , FORMULA_VIA, FORMULA_RAISED, FORMULA_OF, \
+                 FORMULA_PLAIN, )                                                           \
     (loop, about, put, n, __VA_ARGS__)
 
-/* The kind of a formula, by the number of its parts: 1, 2, 4 or 7. */
+/* The kind of a formula, by the number of its parts: 1, 2, 3, 4 or 7. */
 #define FORMULA_PICK(p1, p2, p3, p4, p5, p6, p7, kind, ...) kind
 
 #define FORMULA_PLAIN(loop, about, put, n, value) loop(about, 0, n, put(i, value);)
 
 #define FORMULA_OF(loop, about, put, n, f, x) NAME(tarn__##f)(n, to, x##s);
+
+/* The root of -0 is -0 and of -infinity NaN, the powers are 0 and infinity. */
+#define FORMULA_RAISED(loop, about, put, n, base, exponent, factor)                        \
+    if ((exponent) == 1)                                                                   \
+        loop(about, 0, n, put(i, (factor) * (base));) else if ((exponent) == 2)            \
+            loop(about, 0, n, const REAL b = (base);                                       \
+                 put(i, (factor) * (b * b));) else if ((exponent) == -1)                   \
+                loop(about, 0, n,                                                          \
+                     put(i, (factor) * (1 / (base)));) else if ((exponent) == REAL_C(0.5)) \
+                    loop(about, 0, n, const REAL b = (base);                               \
+                         put(i, (factor) * (b == -(REAL)INFINITY                           \
+                                                ? (REAL)INFINITY                           \
+                                                : sqrt(b + 0)));) else FORMULA_PIECES(n)   \
+        {                                                                                  \
+            REAL room[FORMULA_PIECE], raise[FORMULA_PIECE];                                \
+            const int64_t in_piece = FORMULA_IN_PIECE(n);                                  \
+            loop(about, first, in_piece, room[i] = (base); raise[i] = (exponent);)         \
+                NAME(tarn__pow)(in_piece, room, room, raise);                              \
+            loop(about, first, in_piece, put(first + i, (factor)*room[i]);)                \
+        }
 
 #define FORMULA_VIA(loop, about, put, n, e, f, argument, value)                                    \
     FORMULA_PIECES(n)                                                                              \

@@ -6,7 +6,8 @@
  *                                      and of floats by functions of our own (vmath_float.inc)
  *     tarn__exp_f32_avx512(n, y, x)
  *
- * and so for double (f64) and for the other functions of TARN__VMATH_LIST. Each kernel calls those
+ * and so for double (f64) and for the other functions of TARN__VMATH_LIST; and of two operands
+ * tarn__pow_f32(n, y, x, s), y = x^s. Each kernel calls those
  * of its own level: inside the files of for_each_simd.h, NAME(tarn__exp)(n, y, x). y may be x, else
  * they do not overlap; n may be 0.
  *
@@ -42,6 +43,10 @@
 #define TARN__VMATH_DECLARE_BOTH(f) \
     TARN__VMATH_DECLARE(f, f32, float) TARN__VMATH_DECLARE(f, f64, double)
 TARN__VMATH_LIST(TARN__VMATH_DECLARE_BOTH)
+#undef TARN__VMATH_DECLARE_AT
+#define TARN__VMATH_DECLARE_AT(f, type, real, level) \
+    void tarn__##f##_##type##level(int64_t n, real *y, const real *x, const real *s);
+TARN__VMATH_DECLARE_BOTH(pow)
 #undef TARN__VMATH_DECLARE_BOTH
 #undef TARN__VMATH_DECLARE
 #undef TARN__VMATH_DECLARE_AT
