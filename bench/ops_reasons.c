@@ -12,6 +12,8 @@
 #define RUNNING "each sum waits for the one before it, in double"
 #define PICKS "elements one by one, each index copied when it is checked"
 #define PLACES "what one place is given is summed in double"
+#define BROADCASTS \
+    "rows of an operand that repeats are taken one by one; its gradient is a sum in double"
 #define FIXED "so few bytes that the fixed cost of an operation remains"
 #define SERIAL "steps wait for one another: products too small for BLAS"
 #define WINDOWS "windows are brought together first"
@@ -53,6 +55,8 @@ static const struct {
     { "rsqrt", DIVIDES },
     { "reciprocal", DIVIDES },
     { "div", DIVIDES },
+    { "add", BROADCASTS },
+    { "mul", BROADCASTS },
     { "div_scalar", DIVIDES },
     { "rdiv_scalar", DIVIDES },
     { "sum", DOUBLES },

@@ -163,12 +163,31 @@ static void below(void **state)
     for (uint64_t i = 0; i < 1000; i++) assert_true(tarn__random_below(huge + 1, 5, i) <= huge);
 }
 
+/* Draws side by side are the draws one by one, also where the counter's lower half overflows. */
+static void blocks_are_draws(void **state)
+{
+    static const uint64_t firsts[] = { 0, 64, UINT32_MAX - 5, UINT64_C(1) << 40 };
+    uint32_t words[RANDOM_WORDS], four[4];
+    (void)state;
+    for (size_t k = 0; k < sizeof firsts / sizeof firsts[0]; k++) {
+        tarn__random_block(UINT64_C(0x123456789abcdef), firsts[k], words);
+        for (int i = 0; i < RANDOM_LANES; i++) {
+            tarn__random_words(UINT64_C(0x123456789abcdef), firsts[k] + (uint64_t)i, four);
+            assert_memory_equal(four, &words[4 * i], sizeof four);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(known_answers), cmocka_unit_test(hashes),
-        cmocka_unit_test(keys_differ),   cmocka_unit_test(elements_stand_alone),
-        cmocka_unit_test(distributions), cmocka_unit_test(bounds),
+        cmocka_unit_test(blocks_are_draws),
+        cmocka_unit_test(known_answers),
+        cmocka_unit_test(hashes),
+        cmocka_unit_test(keys_differ),
+        cmocka_unit_test(elements_stand_alone),
+        cmocka_unit_test(distributions),
+        cmocka_unit_test(bounds),
         cmocka_unit_test(below),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -307,6 +307,42 @@ static void vectors_of_every_width_agree(void **state)
             }
 }
 
+/* ---- powers */
+
+static void (*const pow_f32[])(int64_t, float *, const float *,
+                               const float *) = TARN__LEVELS(tarn__pow_f32);
+static void (*const pow_f64[])(int64_t, double *, const double *,
+                               const double *) = TARN__LEVELS(tarn__pow_f64);
+
+/* Ordinary bases and exponents, and every pair of special ones. */
+static void powers(void **state)
+{
+    static float x[N], s[N], y[N];
+    double most = 0;
+    (void)state;
+    for (int level = 0; level <= highest(); level++) {
+        for (int piece = 0; piece < 20; piece++) {
+            const int n = N - piece;
+            for (int i = 0; i < n; i++)
+                x[i] = (float)fabs(draw_f64(true)), s[i] = (float)draw_f64(true);
+            pow_f32[level](n, y, x, s);
+            for (int i = 0; i < n; i++)
+                most = fmax(most, error_f32(y[i], pow((double)x[i], (double)s[i])));
+        }
+        for (int i = 0; i < N_SPECIAL; i++)
+            for (int j = 0; j < N_SPECIAL; j++) {
+                const double c = pow(special[i], special[j]);
+                double y64;
+                pow_f64[level](1, &y64, &special[i], &special[j]);
+                if (isnan(c) ? !isnan(y64) : error_f64(y64, powl(special[i], special[j])) > 2)
+                    fail_msg("pow(%a, %a), %s: %a, and %a by the C library", special[i], special[j],
+                             tarn__simd_name(level), y64, c);
+            }
+    }
+    print_message("pow of float: %.4f units in the last place\n", most);
+    assert_true(most <= 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -315,6 +351,7 @@ int main(void)
         cmocka_unit_test(special_numbers),
         cmocka_unit_test(only_the_number_decides),
         cmocka_unit_test(vectors_of_every_width_agree),
+        cmocka_unit_test(powers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
