@@ -67,6 +67,8 @@
     ROW(mul_row, "mul, each by a row", tarn_mul(x[0], x[1]), AND_ROW, UNARY, KEEPING) \
     ROW(add_column, "add, a column to each", tarn_add(x[0], x[1]), AND_COLUMN, UNARY, PLAIN) \
     ROW(mul_column, "mul, each by a column", tarn_mul(x[0], x[1]), AND_COLUMN, UNARY, KEEPING) \
+    ROW(add_transpose, "add, a transpose", tarn_add(x[0], tarn_transpose(x[1], 0, 1)), TWO, BINARY, \
+        MOVE(2, 2, N)) \
     ROW(equal, "equal", tarn_equal(x[0], x[1]), TWO, TRUTHS_OF_TWO, NO_FLOOR) \
     ROW(not_equal, "not_equal", tarn_not_equal(x[0], x[1]), TWO, TRUTHS_OF_TWO, NO_FLOOR) \
     ROW(less, "less", tarn_less(x[0], x[1]), TWO, TRUTHS_OF_TWO, NO_FLOOR) \

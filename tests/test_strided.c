@@ -91,6 +91,25 @@ static void additions(void **state)
             }
 }
 
+/* A transposed operand that is large enough to be copied first, and the gradients of both. */
+static void products_with_a_transpose(void **state)
+{
+    enum { N = 72, ALL = N * N };
+    static double x[ALL], product[ALL], gradient[ALL];
+    tarn_manager *tm = MANAGER(state);
+    for (int i = 0; i < ALL; i++) x[i] = i % 251;
+    for (int i = 0; i < N; i++)
+        for (int j = 0; j < N; j++) {
+            product[i * N + j] = x[i * N + j] * x[j * N + i];
+            gradient[i * N + j] = 2 * x[j * N + i];
+        }
+    tarn_tensor *t = tarn_require_grad(tarn_from_array(tm, TARN_F64, TARN_SHAPE(N, N), x));
+    tarn_tensor *y = tarn_mul(t, tarn_transpose(t, 0, 1));
+    check_close(y, product, ALL, 0);
+    check_status(tarn_backward(tarn_sum(y, TARN_ALL_AXES)), TARN_OK);
+    check_close(tarn_grad_of(t), gradient, ALL, 0);
+}
+
 /* A padded axis of no elements, several axes, and every type. */
 static void borders(void **state)
 {
@@ -120,6 +139,7 @@ int main(void)
         TEST(transposes_of_every_type),
         TEST(permutations_and_flips),
         TEST(additions),
+        TEST(products_with_a_transpose),
         TEST(borders),
     };
     return cmocka_run_group_tests_name("strided", tests, NULL, NULL);
