@@ -60,13 +60,16 @@ static bool are_few(int64_t m, int64_t n, int64_t k)
     return k > SMALL_DEPTH && fewer <= (k < DEEP ? FEW : FEW_DEEP);
 }
 
-/* How many parts a product is worth: one for each thread, of at least 2^21 multiplications. */
+/* How many parts a product is worth, of at least 2^22 multiplications: less takes longer to share,
+ * the operands being in the cache of another. Up to four for each thread, whose processors may not
+ * be equally fast. */
 static int most_parts(int64_t m, int64_t n, int64_t k)
 {
-    const double parts = (double)m * (double)n * (double)k / (1 << 21);
+    const double parts = (double)m * (double)n * (double)k / (1 << 22);
     if (parts < 2) return 1;
     const int threads = tarn__threads();
-    return parts < threads ? (int)parts : threads;
+    if (parts < threads) return (int)parts;
+    return parts < 4 * threads ? (int)parts / threads * threads : 4 * threads;
 }
 
 /* ---- AVX2 */
