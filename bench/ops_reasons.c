@@ -14,6 +14,7 @@
 #define PLACES "what one place is given is summed in double"
 #define BROADCASTS \
     "rows of an operand that repeats are taken one by one; its gradient is a sum in double"
+#define ACROSS "columns of lines of the cache become rows: eight exchanges for eight words"
 #define FIXED "so few bytes that the fixed cost of an operation remains"
 #define SERIAL "steps wait for one another: products too small for BLAS"
 #define WINDOWS "windows are brought together first"
@@ -21,7 +22,7 @@
     "rows are copied with their padding first, and nine products are added for each element"
 #define BESIDE "the elements of a window lie beside one another, not those of vectors"
 
-/* By the operation: a row's name as far as its first comma or semicolon. */
+/* By a row's name as far as its first semicolon, or by the operation: as far as a comma. */
 static const struct {
     const char *operation, *reason;
 } reasons[] = {
@@ -55,6 +56,7 @@ static const struct {
     { "rsqrt", DIVIDES },
     { "reciprocal", DIVIDES },
     { "div", DIVIDES },
+    { "add, a transpose", ACROSS },
     { "add", BROADCASTS },
     { "mul", BROADCASTS },
     { "div_scalar", DIVIDES },
@@ -80,7 +82,7 @@ static const struct {
     { "min", ORDERED },
     { "argmax", ORDERED },
     { "argmin", ORDERED },
-    { "contiguous", "columns of lines of the cache become rows: eight exchanges for eight words" },
+    { "contiguous", ACROSS },
     { "gather", PICKS },
     { "scatter_add", PICKS },
     { "index_select", PLACES },
@@ -106,9 +108,11 @@ static const struct {
 
 const char *op_reason(const char *row_name)
 {
-    const size_t n = strcspn(row_name, ",;");
-    for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++)
-        if (strlen(reasons[i].operation) == n && strncmp(row_name, reasons[i].operation, n) == 0)
-            return reasons[i].reason;
+    const size_t lengths[] = { strcspn(row_name, ";"), strcspn(row_name, ",;") };
+    for (int k = 0; k < 2; k++)
+        for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++)
+            if (strlen(reasons[i].operation) == lengths[k] &&
+                strncmp(row_name, reasons[i].operation, lengths[k]) == 0)
+                return reasons[i].reason;
     return NULL;
 }

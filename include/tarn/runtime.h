@@ -58,7 +58,8 @@ typedef struct tarn_runtime_info {
                                    the compiler takes for granted, "plain". The environment
                                    variable TARN_SIMD names a lower one */
     const char *math;           /* where kernels take exp, log, tanh and their like from: "SLEEF,
-                                   avx512", "SLEEF, avx2" or "C library". See ops.h */
+                                   avx512" or "SLEEF, avx2", where most of F32's are tarn's own, or
+                                   "C library". See ops.h */
 } tarn_runtime_info;
 
 /* Readies BLAS: mends its kernels and sets its number of threads as the options say (NULL: the
