@@ -421,6 +421,13 @@ uint64_t check_random(uint64_t *state)
     return z ^ z >> 31;
 }
 
+bool check_long_double(void)
+{
+    volatile long double more = 1;
+    more += 0x1p-60L;
+    return more != 1;
+}
+
 uint64_t check_seed(void)
 {
     const char *given = getenv("TARN_TEST_SEED");

@@ -156,6 +156,9 @@ size_t check_scaled(size_t n);
 /* The next of a sequence of 64-bit numbers (splitmix64). */
 uint64_t check_random(uint64_t *state);
 
+/* Whether long double knows more digits than double: under Valgrind it does not. */
+bool check_long_double(void);
+
 /* A start for it: TARN_TEST_SEED or a constant. Prints it. */
 uint64_t check_seed(void);
 

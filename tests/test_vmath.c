@@ -164,11 +164,9 @@ static void errors_of_f64(void **state)
 {
     static double x[N], y[N];
     static long double exact[N];
-    volatile long double more = 1;
     const long pieces = 100 * 16411L / (long)step();
     (void)state;
-    more += 0x1p-60L;
-    if (more == 1) {
+    if (!check_long_double()) {
         print_message("long double is no more than double here: errors of double are not known\n");
         skip();
     }
@@ -334,7 +332,8 @@ static void powers(void **state)
                 const double c = pow(special[i], special[j]);
                 double y64;
                 pow_f64[level](1, &y64, &special[i], &special[j]);
-                if (isnan(c) ? !isnan(y64) : error_f64(y64, powl(special[i], special[j])) > 2)
+                const long double exact = check_long_double() ? powl(special[i], special[j]) : c;
+                if (isnan(c) ? !isnan(y64) : error_f64(y64, exact) > 2)
                     fail_msg("pow(%a, %a), %s: %a, and %a by the C library", special[i], special[j],
                              tarn__simd_name(level), y64, c);
             }
