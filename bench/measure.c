@@ -25,7 +25,7 @@ static double read_clock(clockid_t clock)
 
 double now_ns(void) { return read_clock(CLOCK_MONOTONIC); }
 
-void measure_processor_time(void) { clock_of_arms = CLOCK_PROCESS_CPUTIME_ID; }
+void measure_processor_time(void) { clock_of_arms = CLOCK_THREAD_CPUTIME_ID; }
 
 static int compare(const void *a, const void *b)
 {

@@ -27,9 +27,10 @@ enum { MAX_REPETITIONS = 1001 };
 /* The time, from any start. */
 double now_ns(void);
 
-/* From now on arms are timed by the processor time of the process instead of the wall clock. Both
+/* From now on arms are timed by the processor time of this thread instead of the wall clock. Both
  * are the same where one thread works and nothing else does, but the former does not count what
- * other programs of the machine take. */
+ * other programs of the machine take, nor the threads of BLAS, which look for work for a while
+ * after they have been started. */
 void measure_processor_time(void);
 
 /* Runs all arms in turn, `repetitions` times after one to warm up, and sets their results. */
