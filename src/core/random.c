@@ -9,21 +9,9 @@
 
 void tarn__philox(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4])
 {
-    uint32_t c0 = counter[0], c1 = counter[1], c2 = counter[2], c3 = counter[3];
-    uint32_t k0 = key[0], k1 = key[1];
-    for (int round = 0; round < TARN__PHILOX_ROUNDS; round++) {
-        const uint64_t p0 = TARN__PHILOX_A * c0, p1 = TARN__PHILOX_B * c2;
-        c0 = (uint32_t)(p1 >> 32) ^ c1 ^ k0;
-        c2 = (uint32_t)(p0 >> 32) ^ c3 ^ k1;
-        c1 = (uint32_t)p1;
-        c3 = (uint32_t)p0;
-        k0 += TARN__PHILOX_K0;
-        k1 += TARN__PHILOX_K1;
-    }
-    out[0] = c0;
-    out[1] = c1;
-    out[2] = c2;
-    out[3] = c3;
+    uint32_t c[4] = { counter[0], counter[1], counter[2], counter[3] };
+    tarn__philox_draw(c, key[0], key[1]);
+    for (int j = 0; j < 4; j++) out[j] = c[j];
 }
 
 void tarn__random_words(uint64_t key, uint64_t i, uint32_t out[4])

@@ -24,7 +24,22 @@ enum { TARN__PHILOX_ROUNDS = 10 };
 #define TARN__PHILOX_UNROLLED
 #endif
 
-/* Four 32-bit draws of `key` at a 128-bit counter. */
+/* Four 32-bit draws of a key at a 128-bit counter, which they take the place of. */
+static inline void tarn__philox_draw(uint32_t c[4], uint32_t k0, uint32_t k1)
+{
+    TARN__PHILOX_UNROLLED
+    for (int round = 0; round < TARN__PHILOX_ROUNDS; round++) {
+        const uint64_t p0 = TARN__PHILOX_A * c[0], p1 = TARN__PHILOX_B * c[2];
+        c[0] = (uint32_t)(p1 >> 32) ^ c[1] ^ k0;
+        c[2] = (uint32_t)(p0 >> 32) ^ c[3] ^ k1;
+        c[1] = (uint32_t)p1;
+        c[3] = (uint32_t)p0;
+        k0 += TARN__PHILOX_K0;
+        k1 += TARN__PHILOX_K1;
+    }
+}
+
+/* The same into `out`. */
 void tarn__philox(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4]);
 
 /* The four draws number i of a 64-bit key. */
@@ -37,22 +52,9 @@ static inline void tarn__random_block(uint64_t key, uint64_t first, uint32_t wor
 {
     for (int i = 0; i < RANDOM_LANES; i++) {
         const uint64_t counter = first + (uint64_t)i;
-        uint32_t c0 = (uint32_t)counter, c1 = (uint32_t)(counter >> 32), c2 = 0, c3 = 0;
-        uint32_t k0 = (uint32_t)key, k1 = (uint32_t)(key >> 32);
-        TARN__PHILOX_UNROLLED
-        for (int round = 0; round < TARN__PHILOX_ROUNDS; round++) {
-            const uint64_t p0 = TARN__PHILOX_A * c0, p1 = TARN__PHILOX_B * c2;
-            c0 = (uint32_t)(p1 >> 32) ^ c1 ^ k0;
-            c2 = (uint32_t)(p0 >> 32) ^ c3 ^ k1;
-            c1 = (uint32_t)p1;
-            c3 = (uint32_t)p0;
-            k0 += TARN__PHILOX_K0;
-            k1 += TARN__PHILOX_K1;
-        }
-        words[4 * i] = c0;
-        words[4 * i + 1] = c1;
-        words[4 * i + 2] = c2;
-        words[4 * i + 3] = c3;
+        uint32_t c[4] = { (uint32_t)counter, (uint32_t)(counter >> 32), 0, 0 };
+        tarn__philox_draw(c, (uint32_t)key, (uint32_t)(key >> 32));
+        for (int j = 0; j < 4; j++) words[4 * i + j] = c[j];
     }
 }
 

@@ -76,24 +76,19 @@ static taps taps_of(const tarn__conv *c, size_t element, bool turned)
 #define TARN_KERNELS "ops/depthwise.inc"
 #include "ops/for_each_simd.h"
 
-/* Each calls the kernel of the level in use. */
+/* Each calls the kernel of the level in use; y and x are made of the other alike. */
+#define TO_IMAGE(product, real, type)                                                             \
+    void tarn__depthwise_##product##_##type(const tarn__conv *c, const real *from, const real *w, \
+                                            const real *bias, real *to, real *room, bool add)     \
+    {                                                                                             \
+        static void (*const levels[])(const tarn__conv *, const real *, const real *,             \
+                                      const real *, real *, real *, bool) =                       \
+            TARN__LEVELS(depthwise_##product##_##type);                                           \
+        levels[tarn__simd()](c, from, w, bias, to, room, add);                                    \
+    }
 #define DISPATCH(real, type)                                                                  \
-    void tarn__depthwise_y_##type(const tarn__conv *c, const real *x, const real *w,          \
-                                  const real *bias, real *y, real *room, bool add)            \
-    {                                                                                         \
-        static void (*const levels[])(const tarn__conv *, const real *, const real *,         \
-                                      const real *, real *, real *, bool) =                   \
-            TARN__LEVELS(depthwise_y_##type);                                                 \
-        levels[tarn__simd()](c, x, w, bias, y, room, add);                                    \
-    }                                                                                         \
-    void tarn__depthwise_x_##type(const tarn__conv *c, const real *y, const real *w,          \
-                                  const real *bias, real *x, real *room, bool add)            \
-    {                                                                                         \
-        static void (*const levels[])(const tarn__conv *, const real *, const real *,         \
-                                      const real *, real *, real *, bool) =                   \
-            TARN__LEVELS(depthwise_x_##type);                                                 \
-        levels[tarn__simd()](c, y, w, bias, x, room, add);                                    \
-    }                                                                                         \
+    TO_IMAGE(y, real, type)                                                                   \
+    TO_IMAGE(x, real, type)                                                                   \
     void tarn__depthwise_w_##type(const tarn__conv *c, const real *x, const real *y, real *w, \
                                   real *room, bool add)                                       \
     {                                                                                         \
@@ -104,3 +99,4 @@ static taps taps_of(const tarn__conv *c, size_t element, bool turned)
 DISPATCH(float, f32)
 DISPATCH(double, f64)
 #undef DISPATCH
+#undef TO_IMAGE
