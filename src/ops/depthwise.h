@@ -23,14 +23,14 @@ size_t tarn__depthwise_room(const tarn__conv *c, size_t element);
 
 /* y = w X + bias, or y += w X; x = w^T y + bias, or x += w^T y; w = y X^T, or w += y X^T: as in
  * conv.inc. */
-void tarn__depthwise_y_f32(const tarn__conv *c, const float *x, const float *w, const float *bias,
-                           float *y, float *room, bool add);
-void tarn__depthwise_y_f64(const tarn__conv *c, const double *x, const double *w,
-                           const double *bias, double *y, double *room, bool add);
-void tarn__depthwise_x_f32(const tarn__conv *c, const float *y, const float *w, const float *bias,
-                           float *x, float *room, bool add);
-void tarn__depthwise_x_f64(const tarn__conv *c, const double *y, const double *w,
-                           const double *bias, double *x, double *room, bool add);
+void tarn__depthwise_y_f32(const tarn__conv *c, const float *from, const float *w,
+                           const float *bias, float *to, float *room, bool add);
+void tarn__depthwise_y_f64(const tarn__conv *c, const double *from, const double *w,
+                           const double *bias, double *to, double *room, bool add);
+void tarn__depthwise_x_f32(const tarn__conv *c, const float *from, const float *w,
+                           const float *bias, float *to, float *room, bool add);
+void tarn__depthwise_x_f64(const tarn__conv *c, const double *from, const double *w,
+                           const double *bias, double *to, double *room, bool add);
 void tarn__depthwise_w_f32(const tarn__conv *c, const float *x, const float *y, float *w,
                            float *room, bool add);
 void tarn__depthwise_w_f64(const tarn__conv *c, const double *x, const double *y, double *w,
